@@ -1,0 +1,58 @@
+//! Builds the plugins that come with the gateway, as components, and writes the list that embeds them.
+//!
+//! They are built by a cargo of their own into `target/guests`, because a build script runs inside one that holds the
+//! lock on the folder it builds into.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The plugins that come with the gateway, by the name of their folder in `example-plugins`.
+const BUILTINS: [&str; 6] = ["api-key", "cors", "jwt", "mock", "rate-limit", "request-id"];
+const TARGET: &str = "wasm32-wasip2";
+
+fn main() -> ExitCode {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so")).join("..");
+    for folder in ["wit", "plugins-sdk/rust", "example-plugins", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(folder).display());
+    }
+    if !build(&root) {
+        println!("cargo::error=the built-in plugins do not build; if the target is missing: rustup target add {TARGET}");
+        return ExitCode::FAILURE;
+    }
+    embed(&root);
+    ExitCode::SUCCESS
+}
+
+fn build(root: &Path) -> bool {
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo says so"));
+    cargo.current_dir(root).args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"]).arg(target(root));
+    for name in BUILTINS {
+        cargo.args(["-p", &format!("gatehouse-{name}")]);
+    }
+    // Flags for the host (coverage, sanitizers) are not flags for guests.
+    for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER"] {
+        cargo.env_remove(variable);
+    }
+    cargo.status().is_ok_and(|status| status.success())
+}
+
+fn target(root: &Path) -> PathBuf {
+    root.join("target/guests")
+}
+
+fn embed(root: &Path) {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says so"));
+    let mut list = String::from("[\n");
+    for name in BUILTINS {
+        let file = format!("gatehouse_{}.wasm", name.replace('-', "_"));
+        let built = target(root).join(TARGET).join("guest").join(&file);
+        // A copy, so that a later build of another profile cannot change what this one embeds.
+        fs::copy(&built, out.join(&file)).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+        let _ = writeln!(list, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),");
+    }
+    list.push(']');
+    fs::write(out.join("builtins.rs"), list).expect("OUT_DIR can be written");
+}

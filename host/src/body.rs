@@ -1,0 +1,221 @@
+//! Bodies on their way through the gateway, in either direction. A body that no plugin asked for passes through chunk
+//! by chunk, pulled by the receiver, so that a slow reader slows the sender and nothing piles up.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::time::Sleep;
+
+/// A body.
+pub enum Body {
+    /// None.
+    Empty,
+    /// Whole, in memory.
+    Full(Bytes),
+    /// From the network, as it comes.
+    Incoming(Watched),
+    /// Through something that looks at each chunk.
+    Staged(Pin<Box<dyn Stage>>),
+}
+
+/// A body that passes through a plugin.
+pub trait Stage {
+    /// The next frame.
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+}
+
+/// Why a body ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BodyError {
+    /// Larger than allowed.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(u64),
+    /// Nothing came for too long.
+    #[error("no byte of the body came for {0:?}")]
+    Stalled(Duration),
+    /// The sender broke off, or its framing was wrong.
+    #[error("the body broke off")]
+    Broken,
+    /// A plugin on its way faulted.
+    #[error("a plugin on the body's way faulted")]
+    Plugin,
+    /// A plugin on its way answered instead.
+    #[error("a plugin on the body's way answered")]
+    Answered,
+}
+
+/// What is known of a body while it passes; shared with whoever has to report it.
+#[derive(Debug, Default)]
+pub struct Passage {
+    /// Bytes so far.
+    pub bytes: Cell<u64>,
+    /// How it failed, if it did.
+    pub error: Cell<Option<BodyError>>,
+    /// Whether it came to its end.
+    pub complete: Cell<bool>,
+}
+
+/// A body from the network, with a limit, a clock and a count.
+pub struct Watched {
+    incoming: Incoming,
+    limit: u64,
+    stall: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    passage: Rc<Passage>,
+    /// Runs when the body has come to its end, and only then.
+    at_end: Option<Box<dyn FnOnce()>>,
+}
+
+impl Watched {
+    /// At most `limit` bytes, no pause longer than `stall`.
+    pub fn new(incoming: Incoming, limit: u64, stall: Duration, passage: Rc<Passage>) -> Self {
+        Self { incoming, limit, stall, timer: None, passage, at_end: None }
+    }
+
+    /// Runs `act` once the body has been read to its end.
+    pub fn at_end(mut self, act: impl FnOnce() + 'static) -> Self {
+        match self.incoming.is_end_stream() {
+            true => {
+                self.passage.complete.set(true);
+                act();
+            }
+            false => self.at_end = Some(Box::new(act)),
+        }
+        self
+    }
+
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.passage.error.set(Some(error));
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn ended(&mut self) {
+        self.passage.complete.set(true);
+        if let Some(act) = self.at_end.take() {
+            act();
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match Pin::new(&mut self.incoming).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => return self.poll_stalled(context),
+        };
+        self.timer = None;
+        match frame {
+            Some(Ok(frame)) => self.pass(frame),
+            Some(Err(_)) => self.fail(BodyError::Broken),
+            None => {
+                self.ended();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// The timer is made only when there is something to wait for: most bodies never do.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let stall = self.stall;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        ready!(timer.as_mut().poll(context));
+        self.fail(BodyError::Stalled(stall))
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(data) = frame.data_ref() {
+            let bytes = self.passage.bytes.get() + data.len() as u64;
+            if bytes > self.limit {
+                return self.fail(BodyError::TooLarge(self.limit));
+            }
+            self.passage.bytes.set(bytes);
+        }
+        // Most receivers stop polling once they have what content-length promised.
+        if self.incoming.is_end_stream() {
+            self.ended();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl Body {
+    /// Reads all of it, up to `limit` bytes.
+    pub async fn collect(self, limit: usize) -> Result<Bytes, BodyError> {
+        let limit_error = BodyError::TooLarge(limit as u64);
+        let mut body = match self {
+            Body::Empty => return Ok(Bytes::new()),
+            Body::Full(bytes) if bytes.len() <= limit => return Ok(bytes),
+            Body::Full(_) => return Err(limit_error),
+            body => body,
+        };
+        if body.size_hint().lower() > limit as u64 {
+            return Err(limit_error);
+        }
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            // Trailers of a body that was read whole have no place to go.
+            let Ok(data) = frame?.into_data() else { continue };
+            if whole.len() + data.len() > limit {
+                return Err(limit_error);
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Whether there is certainly nothing in it.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Body::Empty => true,
+            Body::Full(bytes) => bytes.is_empty(),
+            Body::Incoming(watched) => watched.incoming.is_end_stream(),
+            Body::Staged(_) => false,
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        match bytes.is_empty() {
+            true => Body::Empty,
+            false => Body::Full(bytes),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Body::Empty => Poll::Ready(None),
+            body @ Body::Full(_) => match std::mem::replace(body, Body::Empty) {
+                Body::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                _ => Poll::Ready(None),
+            },
+            Body::Incoming(watched) => watched.poll(context),
+            Body::Staged(stage) => stage.as_mut().poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Empty => SizeHint::with_exact(0),
+            Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Incoming(watched) => watched.incoming.size_hint(),
+            Body::Staged(_) => SizeHint::default(),
+        }
+    }
+}

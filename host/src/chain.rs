@@ -1,0 +1,401 @@
+//! Chains: plugins in order on the way in, in reverse on the way out. Knows nothing of routes or upstreams.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use smallvec::SmallVec;
+
+use crate::body::Body;
+use crate::error::Error;
+use crate::limit::Scope;
+use crate::plugin::pool::{Lease, Pools};
+use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit, ResponseVerdict};
+use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
+use crate::telemetry::metrics::{FaultReason, Phase, WorkerMetrics};
+
+mod show;
+mod stage;
+
+pub use stage::Interrupt;
+
+/// The plugins of a route.
+#[derive(Default)]
+pub struct Chain {
+    /// In order.
+    pub steps: Box<[Step]>,
+}
+
+/// One use of a plugin.
+pub struct Step {
+    /// The name in logs and traces: the plugin's, or the step's own.
+    pub name: Arc<str>,
+    /// The plugin with its configuration.
+    pub usage: Arc<Usage>,
+    /// The version before, asked when this one faults and `on_error` says so.
+    pub previous: Option<Arc<Usage>>,
+    /// What happens when it faults.
+    pub on_error: OnError,
+    /// The buckets of this step on this route.
+    pub scope: Scope,
+}
+
+/// What a chain works on: a request while it is here.
+pub struct Traveller {
+    /// Its head.
+    pub head: http::request::Parts,
+    /// Its body.
+    pub body: Body,
+    /// What capabilities see of it. Absent only while a plugin has it.
+    pub call: Option<Box<Call>>,
+    /// The id in logs and answers, where a plugin set one.
+    pub request_id: Option<String>,
+    /// How a plugin that streams the body can stop it.
+    pub interrupt: Rc<Interrupt>,
+    /// The plugin that answered.
+    pub answered_by: Option<Arc<str>>,
+    /// Whether a plugin faulted, be it skipped or not.
+    pub faulted: bool,
+    /// How long each step took on the way in.
+    pub took: SmallVec<[Duration; 8]>,
+    reached: SmallVec<[Reached; 8]>,
+    secure: bool,
+}
+
+/// A step that a request went through, with what it left for the way back.
+struct Reached {
+    step: usize,
+    /// Which version handled it.
+    usage: Arc<Usage>,
+    state: Option<Vec<u8>>,
+    edits: SmallVec<[ResponseEdit; 4]>,
+}
+
+/// What a worker lends to a chain.
+pub struct Tools<'a> {
+    /// Its instances.
+    pub pools: &'a Rc<Pools>,
+    /// Its counts.
+    pub metrics: &'a WorkerMetrics,
+}
+
+// === impl Traveller ===
+
+impl Traveller {
+    /// A request that is about to enter a chain.
+    pub fn new(head: http::request::Parts, body: Body, call: Box<Call>, secure: bool) -> Self {
+        Self {
+            head,
+            body,
+            call: Some(call),
+            request_id: None,
+            interrupt: Rc::default(),
+            answered_by: None,
+            faulted: false,
+            took: SmallVec::new(),
+            reached: SmallVec::new(),
+            secure,
+        }
+    }
+
+    /// The caller, if somebody authenticated it.
+    pub fn caller(&self) -> Option<&crate::caller::Caller> {
+        self.call.as_ref().and_then(|call| call.client.as_ref())
+    }
+
+    fn lend(&mut self) -> Box<Call> {
+        self.call.take().expect("the call is back between two calls of plugins")
+    }
+
+    fn apply(&mut self, edit: RequestEdit) {
+        match edit {
+            RequestEdit::Header(edit) => edit.apply(&mut self.head.headers),
+            RequestEdit::Method(method) => self.head.method = method,
+            RequestEdit::Path(path) => self.head.uri = path.into(),
+            RequestEdit::Body(body) => self.replace_body(body),
+            RequestEdit::Client(caller) => {
+                if let Some(call) = &mut self.call {
+                    call.candidate = Some(caller);
+                }
+            }
+            RequestEdit::RequestId(id) => self.request_id = Some(id),
+        }
+    }
+
+    fn replace_body(&mut self, body: Bytes) {
+        self.head.headers.remove(header::CONTENT_LENGTH);
+        self.body = Body::from(body);
+    }
+}
+
+// === impl Chain ===
+
+impl Chain {
+    /// Takes a request through the steps. An answer if a plugin gave one; None if it may go on to the upstream.
+    pub async fn forward(&self, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
+        let mut before = Instant::now();
+        for (place, step) in self.steps.iter().enumerate() {
+            let reply = step.forward(place, traveller, tools).await?;
+            let after = Instant::now();
+            traveller.took.push(after - before);
+            before = after;
+            if reply.is_some() {
+                traveller.answered_by = Some(Arc::clone(&step.name));
+                return Ok(reply);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a response back through the steps that its request reached.
+    pub async fn back(&self, traveller: &mut Traveller, mut response: Response<Body>, from_gateway: bool, tools: &Tools<'_>) -> Response<Body> {
+        while let Some(reached) = traveller.reached.pop() {
+            let step = &self.steps[reached.step];
+            response = step.back(reached, traveller, response, from_gateway, tools).await;
+        }
+        response
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    async fn forward(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
+        let fault = match self.ask(place, &self.usage, traveller, tools).await? {
+            Ok(reply) => return Ok(reply),
+            Err(fault) => fault,
+        };
+        traveller.faulted = true;
+        let fault = match (self.on_error, &self.previous) {
+            (OnError::Skip, _) => return Ok(None),
+            (OnError::Previous, Some(previous)) => match self.ask(place, previous, traveller, tools).await? {
+                Ok(reply) => return Ok(reply),
+                Err(fault) => fault,
+            },
+            (OnError::Closed | OnError::Previous, _) => fault,
+        };
+        Err(Error::Plugin { plugin: self.name.to_string(), fault })
+    }
+
+    /// One version's answer. The outer error is the request's own: a body that broke or is too large.
+    async fn ask(&self, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Result<Option<Reply>, Fault>, Error> {
+        if !usage.needs.request {
+            traveller.reached.push(Reached { step: place, usage: Arc::clone(usage), state: None, edits: SmallVec::new() });
+            return Ok(Ok(None));
+        }
+        if let BodyMode::Buffered(limit) = usage.needs.request_body {
+            buffer_request(traveller, limit).await?;
+        }
+        match self.call(usage, traveller, tools).await {
+            Ok((RequestVerdict::Next(changes), lease)) => {
+                self.go_on(place, usage, traveller, changes, lease, tools);
+                Ok(Ok(None))
+            }
+            Ok((RequestVerdict::Respond(reply), lease)) => {
+                lease.give_back();
+                Ok(Ok(Some(reply)))
+            }
+            Err(fault) => Ok(Err(fault)),
+        }
+    }
+
+    async fn call(&self, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<(RequestVerdict, Lease), Fault> {
+        let began = Instant::now();
+        let outcome = self.call_unmeasured(usage, traveller, tools).await;
+        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Request, began.elapsed());
+        outcome.inspect_err(|fault| note(fault, usage, traveller, tools))
+    }
+
+    async fn call_unmeasured(&self, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<(RequestVerdict, Lease), Fault> {
+        let mut lease = tools.pools.lease(usage).await?;
+        let mut call = traveller.lend();
+        call.scope = Some(self.scope.clone());
+        let (call, outcome) = show::request(lease.instance(), usage, traveller, call).await;
+        traveller.call = Some(call);
+        Ok((verdict::request(outcome?, usage)?, lease))
+    }
+
+    fn go_on(&self, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, changes: Changes, lease: Lease, tools: &Tools<'_>) {
+        changes.request.into_iter().for_each(|edit| traveller.apply(edit));
+        if let Some(call) = &mut traveller.call {
+            if let Some(caller) = call.candidate.take() {
+                call.client = Some(caller);
+            }
+        }
+        traveller.reached.push(Reached { step: place, usage: Arc::clone(usage), state: changes.state, edits: changes.response });
+        match usage.needs.request_body {
+            BodyMode::Streamed if !traveller.body.is_empty() => stage::on_request(self, usage, traveller, lease, tools),
+            _ => lease.give_back(),
+        }
+    }
+
+    async fn back(&self, reached: Reached, traveller: &mut Traveller, mut response: Response<Body>, from_gateway: bool, tools: &Tools<'_>) -> Response<Body> {
+        let usage = Arc::clone(&reached.usage);
+        reached.edits.into_iter().for_each(|edit| apply(edit, &mut response));
+        if !usage.needs.response {
+            return response;
+        }
+        match self.ask_back(&usage, reached.state, traveller, &mut response, from_gateway, tools).await {
+            Ok(None) => response,
+            Ok(Some(reply)) => {
+                traveller.answered_by = Some(Arc::clone(&self.name));
+                reply_response(reply)
+            }
+            // A response that a plugin was to change must not go out unchanged, unless the operator says so.
+            Err(error) => self.fault_back(error, traveller, response, from_gateway),
+        }
+    }
+
+    fn fault_back(&self, error: Error, traveller: &mut Traveller, response: Response<Body>, from_gateway: bool) -> Response<Body> {
+        traveller.faulted = true;
+        let skip = matches!(error, Error::Plugin { .. }) && (self.on_error == OnError::Skip || from_gateway);
+        match skip {
+            true => response,
+            false => {
+                let id = traveller.id_text();
+                error.into_response(&id)
+            }
+        }
+    }
+
+    async fn ask_back(
+        &self,
+        usage: &Arc<Usage>,
+        state: Option<Vec<u8>>,
+        traveller: &mut Traveller,
+        response: &mut Response<Body>,
+        from_gateway: bool,
+        tools: &Tools<'_>,
+    ) -> Result<Option<Reply>, Error> {
+        if let BodyMode::Buffered(limit) = usage.needs.response_body {
+            buffer_response(response, limit, &self.name).await?;
+        }
+        let began = Instant::now();
+        let outcome = self.call_back(usage, state, traveller, response, from_gateway, tools).await;
+        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, began.elapsed());
+        let (verdict, lease) = outcome.map_err(|fault| {
+            note(&fault, usage, traveller, tools);
+            Error::Plugin { plugin: self.name.to_string(), fault }
+        })?;
+        match verdict {
+            ResponseVerdict::Respond(reply) => {
+                lease.give_back();
+                Ok(Some(reply))
+            }
+            ResponseVerdict::Next(edits) => {
+                edits.into_iter().for_each(|edit| apply(edit, response));
+                match usage.needs.response_body {
+                    BodyMode::Streamed if !response.body().is_empty() => stage::on_response(self, usage, traveller, response, lease, tools),
+                    _ => lease.give_back(),
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn call_back(
+        &self,
+        usage: &Arc<Usage>,
+        state: Option<Vec<u8>>,
+        traveller: &mut Traveller,
+        response: &Response<Body>,
+        from_gateway: bool,
+        tools: &Tools<'_>,
+    ) -> Result<(ResponseVerdict, Lease), Fault> {
+        let mut lease = tools.pools.lease(usage).await?;
+        let mut call = traveller.lend();
+        call.scope = Some(self.scope.clone());
+        let shown = show::Shown { response, state: state.as_deref(), from_gateway };
+        let (call, outcome) = show::response(lease.instance(), usage, &shown, call).await;
+        traveller.call = Some(call);
+        Ok((verdict::response(outcome?, usage)?, lease))
+    }
+}
+
+impl Traveller {
+    /// The request's id as text: the gateway's, or the one that a plugin set.
+    pub fn id_text(&self) -> String {
+        match (&self.request_id, &self.call) {
+            (Some(id), _) => id.clone(),
+            (None, Some(call)) => call.id.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Whether the client's connection is TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+}
+
+/// A plugin's reply as a response.
+pub fn reply_response(reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// Counts and logs a fault, and tells the version's breaker.
+fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<'_>) {
+    let plugin = &usage.plugin;
+    plugin.handle.fault(fault_label(fault));
+    if matches!(fault, Fault::Suspended | Fault::NoInstance(_)) {
+        tracing::debug!(plugin = %plugin.name, version = %plugin.version, %fault, "plugin not called");
+        return;
+    }
+    tools.pools.faulted(usage);
+    let request_id = traveller.id_text();
+    tracing::warn!(plugin = %plugin.name, version = %plugin.version, reason = fault.reason().name(), request_id, "plugin {fault}");
+}
+
+/// The fault's place in the metrics, which tell more apart than answers do.
+fn fault_label(fault: &Fault) -> FaultReason {
+    match fault {
+        Fault::Trap(_) | Fault::HostCalls(_) => FaultReason::Trap,
+        Fault::Cpu(_) | Fault::Wall(_) => FaultReason::Timeout,
+        Fault::Memory { .. } => FaultReason::Memory,
+        Fault::Invalid(_) => FaultReason::InvalidAnswer,
+        Fault::Failed(_) => FaultReason::Failed,
+        Fault::NoInstance(_) | Fault::Suspended => FaultReason::Unavailable,
+    }
+}
+
+fn apply(edit: ResponseEdit, response: &mut Response<Body>) {
+    match edit {
+        ResponseEdit::Header(edit) => edit.apply(response.headers_mut()),
+        ResponseEdit::Status(status) => *response.status_mut() = status,
+        ResponseEdit::Body(body) => {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = Body::from(body);
+        }
+    }
+}
+
+async fn buffer_request(traveller: &mut Traveller, limit: usize) -> Result<(), Error> {
+    let body = std::mem::replace(&mut traveller.body, Body::Empty);
+    let bytes = body.collect(limit).await.map_err(Error::from_request_body)?;
+    set_length(&mut traveller.head.headers, bytes.len());
+    traveller.body = Body::from(bytes);
+    Ok(())
+}
+
+async fn buffer_response(response: &mut Response<Body>, limit: usize, plugin: &str) -> Result<(), Error> {
+    let body = std::mem::replace(response.body_mut(), Body::Empty);
+    if body.is_empty() {
+        return Ok(());
+    }
+    let bytes = body.collect(limit).await.map_err(|error| Error::from_response_body(error, plugin))?;
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(bytes);
+    Ok(())
+}
+
+/// A body that was read whole has a length, however it came.
+fn set_length(headers: &mut HeaderMap, length: usize) {
+    if length > 0 || headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a plugin is shown: the declared parts of a request or response, borrowed, in the shape of the contract.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use smallvec::SmallVec;
+
+use crate::body::Body;
+use crate::caller::Caller;
+use crate::plugin::bindings::gatehouse::plugin::types;
+use crate::plugin::instance::Instance;
+use crate::plugin::{BodyMode, Call, Fault, Usage};
+
+use super::Traveller;
+
+/// A response on its way back.
+pub struct Shown<'a> {
+    /// Head, and body if it is in memory.
+    pub response: &'a Response<Body>,
+    /// What the plugin kept in the request phase.
+    pub state: Option<&'a [u8]>,
+    /// Whether the gateway made it.
+    pub from_gateway: bool,
+}
+
+type Headers<'a> = SmallVec<[types::Header<'a>; 8]>;
+
+/// Shows a request.
+pub async fn request(
+    instance: &mut Instance,
+    usage: &Usage,
+    traveller: &Traveller,
+    call: Box<Call>,
+) -> (Box<Call>, Result<types::RequestVerdict, Fault>) {
+    let (needs, head) = (&usage.needs, &traveller.head);
+    let headers = declared(&needs.request_headers, &head.headers);
+    let others = needs.all_request_headers.then(|| undeclared(&needs.request_headers, &head.headers));
+    let caller = call.client.clone().filter(|_| needs.client);
+    let client = caller.as_ref().map(|caller| ClientText::of(caller, needs.claims));
+    let shown = types::Request {
+        id: (call.id.0[0], call.id.0[1]),
+        method: method(&head.method),
+        scheme: if traveller.is_secure() { types::Scheme::Https } else { types::Scheme::Http },
+        path_with_query: head.uri.path_and_query().map_or("/", |path| path.as_str()),
+        address: address(call.address),
+        headers: &headers,
+        others: others.as_deref(),
+        client: client.as_ref().map(ClientText::param),
+        body: whole(&traveller.body).filter(|_| is_buffered(needs.request_body)),
+    };
+    instance.on_request(call, shown).await
+}
+
+/// Shows a response.
+pub async fn response(
+    instance: &mut Instance,
+    usage: &Usage,
+    shown: &Shown<'_>,
+    call: Box<Call>,
+) -> (Box<Call>, Result<types::ResponseVerdict, Fault>) {
+    let needs = &usage.needs;
+    let map = shown.response.headers();
+    let headers = declared(&needs.response_headers, map);
+    let others = needs.all_response_headers.then(|| undeclared(&needs.response_headers, map));
+    let caller = call.client.clone().filter(|_| needs.client);
+    let client = caller.as_ref().map(|caller| ClientText::of(caller, needs.claims));
+    let response = types::Response {
+        id: (call.id.0[0], call.id.0[1]),
+        status: shown.response.status().as_u16(),
+        headers: &headers,
+        others: others.as_deref(),
+        client: client.as_ref().map(ClientText::param),
+        state: shown.state,
+        from_gateway: shown.from_gateway,
+        body: whole(shown.response.body()).filter(|_| is_buffered(needs.response_body)),
+    };
+    instance.on_response(call, response).await
+}
+
+/// The declared headers that are there, each line by the index of its name.
+fn declared<'a>(names: &[HeaderName], headers: &'a HeaderMap) -> Headers<'a> {
+    let mut shown = Headers::new();
+    for (index, name) in names.iter().enumerate() {
+        let lines = headers.get_all(name).iter();
+        shown.extend(lines.map(|value| types::Header { index: index as u32, value: value.as_bytes() }));
+    }
+    shown
+}
+
+fn undeclared<'a>(names: &[HeaderName], headers: &'a HeaderMap) -> Vec<types::FieldParam<'a>> {
+    let others = headers.iter().filter(|(name, _)| !names.contains(name));
+    others.map(|(name, value): (&HeaderName, &HeaderValue)| types::FieldParam { name: name.as_str(), value: value.as_bytes() }).collect()
+}
+
+fn is_buffered(mode: BodyMode) -> bool {
+    matches!(mode, BodyMode::Buffered(_))
+}
+
+fn whole(body: &Body) -> Option<&[u8]> {
+    match body {
+        Body::Full(bytes) => Some(bytes),
+        Body::Empty => Some(&[]),
+        Body::Incoming(_) | Body::Staged(_) => None,
+    }
+}
+
+fn method(method: &Method) -> types::MethodParam<'_> {
+    match method.as_str() {
+        "GET" => types::MethodParam::Get,
+        "HEAD" => types::MethodParam::Head,
+        "POST" => types::MethodParam::Post,
+        "PUT" => types::MethodParam::Put,
+        "DELETE" => types::MethodParam::Delete,
+        "PATCH" => types::MethodParam::Patch,
+        "OPTIONS" => types::MethodParam::Options,
+        other => types::MethodParam::Other(other),
+    }
+}
+
+fn address(address: IpAddr) -> types::IpAddress {
+    match address.to_canonical() {
+        IpAddr::V4(address) => types::IpAddress::Ipv4(address.to_bits()),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            types::IpAddress::Ipv6(((bits >> 64) as u64, bits as u64))
+        }
+    }
+}
+
+/// A caller's parts as text that can be borrowed from.
+struct ClientText<'a> {
+    caller: &'a Caller,
+    scopes: Vec<&'a str>,
+    claims: Option<String>,
+}
+
+impl<'a> ClientText<'a> {
+    fn of(caller: &'a Caller, claims: bool) -> Self {
+        Self { caller, scopes: caller.scopes(), claims: claims.then(|| caller.claims()).flatten() }
+    }
+
+    fn param(&self) -> types::ClientParam<'_> {
+        types::ClientParam {
+            name: self.caller.name(),
+            method: self.caller.method(),
+            issuer: self.caller.issuer(),
+            scopes: &self.scopes,
+            claims: self.claims.as_deref(),
+        }
+    }
+}

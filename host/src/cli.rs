@@ -1,0 +1,91 @@
+//! The command line: one file for each command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::RouteArg;
+use crate::plugin::builtin;
+use crate::telemetry::log;
+
+pub mod check;
+pub mod explain;
+pub mod run;
+pub mod schema;
+
+/// An API gateway whose request chain is sandboxed WebAssembly components.
+#[derive(Parser)]
+#[command(name = "gatehouse", version, about)]
+struct Cli {
+    /// What to log: a tracing filter such as `info` or `gatehouse=debug`. RUST_LOG says the same.
+    #[arg(long, global = true)]
+    log: Option<String>,
+    /// How to log: auto, text or json.
+    #[arg(long, global = true, default_value = "auto")]
+    log_format: log::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve
+    Run(RunArgs),
+    /// Find every problem of a configuration at once; exit 0, or 78
+    Check {
+        /// A file, or a folder of *.yaml files
+        path: PathBuf,
+    },
+    /// Say which route a request takes, and why not another
+    Explain(explain::ExplainArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
+}
+
+/// How to serve.
+#[derive(Args)]
+pub struct RunArgs {
+    /// A configuration file, or a folder of *.yaml files
+    #[arg(long, required_unless_present = "route")]
+    pub config: Option<PathBuf>,
+    /// A path prefix and where it goes, without any file; may be repeated
+    #[arg(long, value_name = "PATH=URL", conflicts_with = "config")]
+    pub route: Vec<RouteArg>,
+    /// Where to listen, with --route [127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    pub listen: Option<SocketAddr>,
+    /// A folder for compiled plugins and other state [the user's cache folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Where the admin API listens, instead of what the configuration says
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+    /// Worker threads [one for each core]
+    #[arg(long)]
+    pub workers: Option<std::num::NonZeroUsize>,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let _log = match log::start(cli.log.as_deref(), cli.log_format) {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("gatehouse: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match cli.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check { path } => check::run(&path, &builtin_names(), check::plugins),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema => schema::run(),
+    }
+}
+
+/// The plugins that need no entry in a configuration.
+pub fn builtin_names() -> Vec<&'static str> {
+    builtin::BUILTINS.iter().map(|(name, _)| *name).collect()
+}

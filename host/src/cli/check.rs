@@ -1,0 +1,68 @@
+//! `gatehouse check PATH`: every problem of a document at once.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems};
+use crate::limit::Table;
+use crate::plugin::Loader;
+use crate::snapshot::Builder;
+use crate::telemetry::Metrics;
+use crate::upstream::Endpoints;
+
+/// The exit code for a configuration error (`EX_CONFIG` of sysexits.h).
+pub const BAD_CONFIG: u8 = 78;
+
+/// Checks the document at `path` and prints what was found. `extra` adds what only plugins know.
+pub fn run(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Finding>) -> ExitCode {
+    match check(path, built_ins, extra) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            println!("{}: {}", path.display(), summary(&loaded));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            eprintln!("{}: {}", path.display(), count(problems.len(), "problem"));
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
+}
+
+fn check(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Finding>) -> Result<Loaded, Problems> {
+    let loaded = config::load(path, built_ins)?;
+    let findings = extra(&loaded);
+    if findings.is_empty() {
+        return Ok(loaded);
+    }
+    Err(Problems::new(loaded.sources.locate(findings)))
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let document = &loaded.document;
+    let parts = [
+        count(document.routes.len(), "route"),
+        count(document.upstreams.len(), "upstream"),
+        count(document.plugins.len(), "plugin"),
+        count(document.clients.len(), "client"),
+        count(loaded.warnings.len(), "warning"),
+    ];
+    format!("good ({})", parts.join(", "))
+}
+
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// What the plugins of a document say: whether they load, and whether they take their configurations.
+pub fn plugins(loaded: &Loaded) -> Vec<Finding> {
+    let metrics = Metrics::new();
+    let loader = match Loader::start(super::run::user_cache().as_deref(), metrics.clone()) {
+        Ok(loader) => loader,
+        Err(error) => return vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}"))],
+    };
+    let builder = Builder { loader, endpoints: Endpoints::default(), metrics, buckets: Arc::new(Table::new(1)) };
+    builder.build(loaded, None, 1).err().unwrap_or_default()
+}

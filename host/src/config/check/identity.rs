@@ -1,0 +1,108 @@
+//! Checks of issuers and clients.
+
+use std::collections::HashMap;
+
+use super::Findings;
+use super::draft::Draft;
+use super::rules;
+use super::upstreams::exactly_one;
+use crate::config::document::{Algorithm, Issuer, Jwks, Secret};
+use crate::config::place::{Finding, Place};
+use crate::config::problem::Code;
+use crate::config::units::Period;
+
+/// Checks every issuer and every client.
+pub(super) fn review(draft: &Draft, findings: &mut Findings) {
+    for slot in &draft.issuers {
+        let Ok(issuer) = &slot.item else { continue };
+        let root = Place::root(slot.file);
+        let list = root.key("issuers");
+        review_issuer(&list.index(slot.index), issuer, findings);
+    }
+    review_keys(draft, findings);
+}
+
+fn review_issuer(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
+    rules::check(&at.key("issuer"), &issuer.issuer, rules::not_empty, findings);
+    review_leeway(&at.key("leeway"), issuer.leeway, findings);
+    if let Some(jwks) = &issuer.jwks {
+        review_jwks(&at.key("jwks"), jwks, findings);
+    }
+    if let Some(secret) = &issuer.secret {
+        review_secret(&at.key("secret"), secret, findings);
+    }
+    if let Some(introspection) = &issuer.introspection {
+        let at = at.key("introspection");
+        rules::check(&at.key("url"), &introspection.url, rules::fetch_url, findings);
+        review_secret(&at.key("client_secret"), &introspection.client_secret, findings);
+    }
+    if issuer.jwks.is_some() || issuer.secret.is_some() {
+        review_tokens(at, issuer, findings);
+    } else if issuer.introspection.is_none() {
+        findings.add(Finding::new(at, Code::Missing, "no keys", "jwks, secret or introspection"));
+    }
+}
+
+// RFC 8725: a token is for an audience, and its algorithm is the issuer's choice, never the token's.
+fn review_tokens(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
+    if issuer.audiences.is_empty() {
+        findings.add(Finding::new(&at.key("audiences"), Code::Missing, "none", "at least one audience"));
+    }
+    if issuer.algorithms.is_empty() {
+        findings.add(Finding::new(&at.key("algorithms"), Code::Missing, "none", "at least one algorithm such as RS256"));
+    }
+    for (index, algorithm) in issuer.algorithms.iter().enumerate() {
+        review_algorithm(at, index, *algorithm, issuer, findings);
+    }
+}
+
+fn review_algorithm(at: &Place<'_>, index: usize, algorithm: Algorithm, issuer: &Issuer, findings: &mut Findings) {
+    let (key, present) = match algorithm.is_symmetric() {
+        true => ("secret", issuer.secret.is_some()),
+        false => ("jwks", issuer.jwks.is_some()),
+    };
+    if !present {
+        let list = at.key("algorithms");
+        let want = format!("an algorithm that the issuer has keys for; this one needs {key}");
+        findings.add(Finding::new(&list.index(index), Code::Conflict, format!("{algorithm:?}"), want));
+    }
+}
+
+fn review_leeway(at: &Place<'_>, leeway: Period, findings: &mut Findings) {
+    let most = Period::secs(60);
+    if leeway > most {
+        findings.add(Finding::new(at, Code::Value, leeway.to_string(), format!("{most} or less")));
+    }
+}
+
+fn review_jwks(at: &Place<'_>, jwks: &Jwks, findings: &mut Findings) {
+    exactly_one(at, &["url", "file"], &[jwks.url.is_some(), jwks.file.is_some()], findings);
+    if let Some(url) = &jwks.url {
+        rules::check(&at.key("url"), url, rules::fetch_url, findings);
+    }
+}
+
+fn review_secret(at: &Place<'_>, secret: &Secret, findings: &mut Findings) {
+    exactly_one(at, &["file", "env"], &[secret.file.is_some(), secret.env.is_some()], findings);
+    if let Some(env) = &secret.env {
+        rules::check(&at.key("env"), env, rules::not_empty, findings);
+    }
+}
+
+// A key stands for one client: with two, the second would never be seen.
+fn review_keys(draft: &Draft, findings: &mut Findings) {
+    let mut owners = HashMap::new();
+    for slot in &draft.clients {
+        let Ok(client) = &slot.item else { continue };
+        for (index, key) in client.keys.iter().enumerate() {
+            let Some(owner) = owners.insert(key.sha256, &client.name) else { continue };
+            let root = Place::root(slot.file);
+            let list = root.key("clients");
+            let item = list.index(slot.index);
+            let keys = item.key("keys");
+            let at = keys.index(index);
+            let finding = Finding::new(&at.key("sha256"), Code::Conflict, "the same key again", "a key of its own");
+            findings.add(finding.hint(format!("{owner} has it too")));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Names: which there are, that each is used once, and which one was probably meant.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Findings;
+use super::draft::{Draft, Named, Slot};
+use super::rules;
+use crate::config::place::{Finding, Place};
+use crate::config::problem::Code;
+
+/// The names that a document may refer to.
+pub(super) struct Names<'a> {
+    pub(super) upstreams: HashSet<&'a str>,
+    pub(super) issuers: HashSet<&'a str>,
+    pub(super) plugins: HashSet<&'a str>,
+    pub(super) built_ins: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// The names of all items. Finds names that are no names, and names used twice.
+    pub(super) fn collect(draft: &'a Draft, built_ins: &[&'a str], findings: &mut Findings) -> Self {
+        unique("listeners", &draft.listeners, findings);
+        unique("clients", &draft.clients, findings);
+        unique("routes", &draft.routes, findings);
+        let built_ins: HashSet<&str> = built_ins.iter().copied().collect();
+        let mut plugins = unique("plugins", &draft.plugins, findings);
+        plugins.extend(&built_ins);
+        Names {
+            upstreams: unique("upstreams", &draft.upstreams, findings),
+            issuers: unique("issuers", &draft.issuers, findings),
+            plugins,
+            built_ins,
+        }
+    }
+}
+
+/// Finds a reference to something that is not there.
+pub(super) fn expect(at: &Place<'_>, kind: &str, name: &str, names: &HashSet<&str>, findings: &mut Findings) {
+    if names.contains(name) {
+        return;
+    }
+    let hint = findings.suggest(name, names.iter().copied());
+    let finding = Finding::new(at, Code::Reference, format!("{name:?}"), format!("the name of {kind}"));
+    findings.add(finding.maybe_hint(hint));
+}
+
+/// The candidate most like `word`, if one is like it at all.
+pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let reach = word.chars().count().div_ceil(3).min(4);
+    let near = candidates.into_iter().filter_map(|candidate| {
+        let distance = strsim::damerau_levenshtein(word, candidate);
+        (distance <= reach).then_some((distance, candidate))
+    });
+    near.min().map(|(_, candidate)| candidate)
+}
+
+fn unique<'a, T: Named>(section: &str, slots: &'a [Slot<T>], findings: &mut Findings) -> HashSet<&'a str> {
+    let mut first: HashMap<&str, &Slot<T>> = HashMap::with_capacity(slots.len());
+    for slot in slots {
+        let Some(name) = slot.name() else { continue };
+        let root = Place::root(slot.file);
+        let list = root.key(section);
+        let at = list.index(slot.index);
+        rules::check(&at.key("name"), name, rules::name, findings);
+        match first.get(name) {
+            None => drop(first.insert(name, slot)),
+            Some(other) => {
+                let want = "a name of its own";
+                let finding = Finding::new(&at.key("name"), Code::DuplicateName, format!("{name:?}"), want);
+                findings.add(finding.hint(format!("{section}[{}] has the same", other.index)));
+            }
+        }
+    }
+    first.into_keys().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found_if_it_is_near() {
+        let names = ["orders", "order-items", "users"];
+        assert_eq!(nearest("ordres", names), Some("orders"), "two letters changed places");
+        assert_eq!(nearest("user", names), Some("users"), "a letter is missing");
+        assert_eq!(nearest("payments", names), None, "nothing is near");
+        assert_eq!(nearest("", names), None, "nothing is like nothing");
+    }
+}

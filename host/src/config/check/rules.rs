@@ -1,0 +1,220 @@
+//! Rules for single texts: names, hosts, paths, methods, headers, URLs, regular expressions.
+//! Each returns what it wants instead.
+
+use std::net::IpAddr;
+
+use http::{HeaderName, Uri};
+use regex::RegexBuilder;
+
+use super::Findings;
+use crate::config::place::{Finding, Place};
+use crate::config::problem::Code;
+
+/// What would be right instead.
+pub(crate) type Wanted = String;
+
+/// Finds a text that breaks a rule.
+pub(super) fn check(at: &Place<'_>, text: &str, rule: fn(&str) -> Result<(), Wanted>, findings: &mut Findings) {
+    if let Err(want) = rule(text) {
+        findings.add(Finding::new(at, Code::Value, format!("{text:?}"), want));
+    }
+}
+
+/// A name of an item: it appears in URLs, metrics and logs.
+pub(super) fn name(text: &str) -> Result<(), Wanted> {
+    const LONGEST: usize = 128;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    if text.is_empty() || text.len() > LONGEST || !text.chars().all(allowed) {
+        return Err(format!("1 to {LONGEST} letters, digits and any of - _ . ~"));
+    }
+    Ok(())
+}
+
+/// A host name, or `*.` and one.
+pub(super) fn host(text: &str) -> Result<(), Wanted> {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    if text.chars().any(|c| c.is_ascii_uppercase()) {
+        return Err(format!("lower case: {:?}", text.to_ascii_lowercase()));
+    }
+    if text == "*" {
+        return Err("a host name; leave out hosts for any".into());
+    }
+    if name.parse::<IpAddr>().is_ok() {
+        return Err("a host name, not an IP address".into());
+    }
+    if name.contains(':') {
+        return Err("a host name without a port".into());
+    }
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        return Err("a host name such as api.example.com or *.example.com".into());
+    }
+    Ok(())
+}
+
+fn is_label(label: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&label.len()) && label.chars().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+/// The value of an exact path or a path prefix (Gateway API's rules).
+pub(crate) fn path_value(text: &str) -> Result<(), Wanted> {
+    if !text.starts_with('/') {
+        return Err("a path that begins with /".into());
+    }
+    if text.contains('?') {
+        return Err("a path without a query; use query for that".into());
+    }
+    let lower = text.to_ascii_lowercase();
+    let inside = ["//", "/./", "/../", "%2f", "#"].into_iter().find(|part| lower.contains(part));
+    let trailing = ["/.", "/.."].into_iter().find(|end| text.ends_with(end));
+    if let Some(part) = inside.or(trailing) {
+        return Err(format!("a path without {part}"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("a path without blanks and control characters".into());
+    }
+    Ok(())
+}
+
+/// A method of HTTP, which is upper case by custom and case-sensitive by rule.
+pub(super) fn method(text: &str) -> Result<(), Wanted> {
+    if text.chars().any(|c| c.is_ascii_lowercase()) {
+        return Err(format!("upper case: {}", text.to_ascii_uppercase()));
+    }
+    http::Method::from_bytes(text.as_bytes()).map(drop).map_err(|_| "a method such as GET".into())
+}
+
+/// A name of a header.
+pub(super) fn header_name(text: &str) -> Result<(), Wanted> {
+    HeaderName::from_bytes(text.as_bytes()).map(drop).map_err(|_| "a header name such as x-tier".into())
+}
+
+/// A name of a query parameter.
+pub(super) fn not_empty(text: &str) -> Result<(), Wanted> {
+    if text.is_empty() { Err("a text that is not empty".into()) } else { Ok(()) }
+}
+
+/// The gateway's own name in `Via`: a token, so that it needs no quotes.
+pub(super) fn pseudonym(text: &str) -> Result<(), Wanted> {
+    HeaderName::from_bytes(text.as_bytes()).map(drop).map_err(|_| "a word such as gatehouse".into())
+}
+
+/// The URL of an endpoint: scheme, host and port, nothing else.
+pub(crate) fn endpoint_url(text: &str) -> Result<(), Wanted> {
+    let wanted = || "http://HOST:PORT or https://HOST:PORT".to_string();
+    let uri = http_uri(text).ok_or_else(wanted)?;
+    let authority = uri.authority().ok_or_else(wanted)?;
+    // A `?` or a `#` without anything after it leaves no trace in the parsed form.
+    let bare = uri.path_and_query().is_none_or(|rest| rest == "/") && !text.contains(['?', '#']);
+    if !bare || authority.as_str().contains('@') {
+        return Err(format!("{} without a user, a path or a query", wanted()));
+    }
+    Ok(())
+}
+
+/// The URL of something to fetch.
+pub(super) fn fetch_url(text: &str) -> Result<(), Wanted> {
+    http_uri(text).map(drop).ok_or_else(|| "an http:// or https:// URL".into())
+}
+
+fn http_uri(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let authority = uri.authority()?;
+    let host = !authority.host().is_empty();
+    let port = authority.port_u16() != Some(0) && (authority.port().is_some() || !ends_in_port(authority.as_str()));
+    (host && port && (scheme == "http" || scheme == "https")).then_some(uri)
+}
+
+// `http` takes `host:` and `host:99999` for a host without a port.
+fn ends_in_port(authority: &str) -> bool {
+    let after_brackets = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    after_brackets.contains(':')
+}
+
+/// A regular expression of bounded size.
+pub(super) fn regex(text: &str) -> Result<(), Wanted> {
+    const LARGEST: usize = 1 << 20;
+    match RegexBuilder::new(text).size_limit(LARGEST).build() {
+        Ok(_) => Ok(()),
+        Err(regex::Error::CompiledTooBig(_)) => Err("a smaller regular expression".into()),
+        Err(error) => Err(format!("a regular expression ({})", last_line(&error.to_string()))),
+    }
+}
+
+// The messages of `regex` draw a caret over several lines; the last one says what is wrong.
+fn last_line(message: &str) -> &str {
+    message.lines().last().unwrap_or(message).trim_start_matches("error: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: fn(&str) -> Result<(), Wanted>, good: &[&str], bad: &[(&str, &str)]) {
+        for text in good {
+            assert_eq!(rule(text), Ok(()), "{text:?} is good");
+        }
+        for (text, want) in bad {
+            let error = rule(text).expect_err("a bad text");
+            assert!(error.contains(want), "{text:?}: {error:?} should contain {want:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_lower_case_names_without_ports() {
+        check(host, &["api.example.com", "*.example.com", "localhost", "xn--bcher-kva.example"], &[
+            ("API.example.com", "lower case: \"api.example.com\""),
+            ("*", "leave out hosts"),
+            ("10.0.0.1", "not an IP address"),
+            ("::1", "not an IP address"),
+            ("a.example:80", "without a port"),
+            ("a.*.example", "*.example.com"),
+            ("-a.example", "*.example.com"),
+            ("a..example", "*.example.com"),
+            ("", "*.example.com"),
+        ]);
+    }
+
+    #[test]
+    fn paths_follow_the_rules_of_gateway_api() {
+        check(path_value, &["/", "/orders", "/orders/", "/a.b/..c", "/caf%C3%A9"], &[
+            ("", "begins with /"),
+            ("orders", "begins with /"),
+            ("/a//b", "without //"),
+            ("/a/./b", "without /./"),
+            ("/a/../b", "without /../"),
+            ("/a%2Fb", "without %2f"),
+            ("/a#b", "without #"),
+            ("/a/.", "without /."),
+            ("/a/..", "without /.."),
+            ("/a?b=c", "without a query"),
+            ("/a b", "without blanks"),
+        ]);
+    }
+
+    #[test]
+    fn urls_of_endpoints_are_a_scheme_a_host_and_a_port() {
+        check(endpoint_url, &["http://127.0.0.1:9001", "https://orders", "http://[::1]:80/", "http://a.b:1"], &[
+            ("127.0.0.1:9001", "http://HOST:PORT"),
+            ("ftp://a:1", "http://HOST:PORT"),
+            ("http://:80", "http://HOST:PORT"),
+            ("http://a:99999", "http://HOST:PORT"),
+            ("http://a:0", "http://HOST:PORT"),
+            ("http://a:", "http://HOST:PORT"),
+            ("http://a:1/b", "without a user, a path"),
+            ("http://a:1?b", "without a user, a path"),
+            ("http://u@a:1", "without a user, a path"),
+            ("http://a:1#", "without a user, a path"),
+        ]);
+    }
+
+    #[test]
+    fn names_methods_headers_and_expressions_have_their_rules() {
+        check(name, &["orders", "a.b-c_d~e"], &[("", "1 to 128"), ("a/b", "1 to 128"), ("ä", "1 to 128")]);
+        check(method, &["GET", "PURGE"], &[("get", "upper case: GET"), ("", "such as GET"), ("A B", "such as GET")]);
+        check(header_name, &["x-tier", "X-Tier"], &[("x tier", "a header name"), ("", "a header name")]);
+        check(regex, &["/v[0-9]+/.*"], &[("(", "unclosed group"), ("(a{9999}){9999}", "smaller")]);
+    }
+}

@@ -1,0 +1,451 @@
+//! One document, or one mistake, for each kind of problem. What is expected was written by hand.
+
+use std::path::Path;
+
+use crate::config::source::{Source, Sources};
+use crate::config::{Code, Finding, KeyPath, Loaded, Problems, load_sources};
+
+const BUILT_INS: [&str; 4] = ["jwt", "rate-limit", "transform", "aggregate"];
+
+// The example of the contract, whole.
+const CONTRACT: &str = r#"
+listeners:
+  - {name: public, address: "127.0.0.1:8080"}
+admin: {address: "127.0.0.1:9080"}
+upstreams:
+  - name: orders
+    endpoints: [{url: "http://127.0.0.1:9001", weight: 1}]
+    balance: {algorithm: peak_ewma}
+    health: {active: {path: /healthz}, outlier: {consecutive_5xx: 5}}
+    circuit_breaker: {}
+    retry: {attempts: 2, budget: 20%}
+    timeouts: {connect: 1s, first_byte: 15s, request: 30s}
+issuers:
+  - {name: main, issuer: "https://issuer.example", audiences: [api], algorithms: [RS256, ES256], jwks: {url: "https://issuer.example/jwks"}}
+clients:
+  - {name: acme, keys: [{sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}], scopes: [orders.read]}
+plugins:
+  - name: acme-header
+    source: {file: ./acme.wasm}
+    isolation: request
+    limits: {memory: 32MiB, cpu: 10ms, wall: 1s}
+    grants: [log, kv, http: [orders]]
+    on_error: closed
+routes:
+  - name: orders
+    hosts: ["api.example.com"]
+    match: [{path: {prefix: /orders}, methods: [GET, POST], headers: [{name: x-tier, exact: gold}], query: []}]
+    chain:
+      - {plugin: jwt, config: {issuer: main, claims_to_headers: {sub: x-user}}}
+      - {plugin: rate-limit, config: {rate: 100, burst: 200, key: client}}
+      - {plugin: transform, config: {request: {headers: {set: {x-gateway: gatehouse}}}}}
+    upstream: orders
+"#;
+
+fn load_files(texts: &[&str]) -> Result<Loaded, Problems> {
+    let files = texts.iter().enumerate().map(|(index, text)| Source::new(format!("{index}.yaml"), *text));
+    load_sources(Sources::new(files.collect(), "/etc/gatehouse"), &BUILT_INS)
+}
+
+// Each problem as its first line without the name of the file.
+fn printed(problems: &Problems) -> Vec<String> {
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_string();
+    problems.iter().map(|problem| first_line(problem.to_string())).map(|line| line["0.yaml:".len()..].to_string()).collect()
+}
+
+#[track_caller]
+fn refuses(text: &str, expected: &[&str]) {
+    let problems = load_files(&[text]).expect_err("the document is wrong");
+    assert_eq!(printed(&problems), expected, "the problems of {text}");
+}
+
+#[track_caller]
+fn accepts(text: &str) -> Loaded {
+    match load_files(&[text]) {
+        Ok(loaded) => loaded,
+        Err(problems) => panic!("{text}\nshould be accepted:\n{problems}"),
+    }
+}
+
+#[test]
+fn the_example_of_the_contract_is_accepted() {
+    let loaded = accepts(CONTRACT);
+    let document = &loaded.document;
+    assert_eq!(document.upstreams[0].timeouts.connect.to_string(), "1s", "a duration");
+    assert_eq!(document.upstreams[0].timeouts.keep_alive.to_string(), "1m", "a default");
+    assert_eq!(document.plugins[0].limits.table, 10_000, "a default of a plugin");
+    assert_eq!(document.routes[0].chain[1].config["rate"], 100, "a config of a plugin");
+    assert_eq!(loaded.sources.resolve(Path::new("./acme.wasm")), Path::new("/etc/gatehouse/./acme.wasm"), "beside the file");
+}
+
+#[test]
+fn what_is_not_in_force_is_a_warning() {
+    let warnings = accepts(CONTRACT).warnings;
+    assert_eq!(printed(&warnings), [
+        "8:5: upstreams[0].balance: got balance, want to be left out: accepted, not in force in this version",
+        "9:5: upstreams[0].health: got health, want to be left out: accepted, not in force in this version",
+        "10:5: upstreams[0].circuit_breaker: got circuit_breaker, want to be left out: accepted, not in force in this version",
+        "11:5: upstreams[0].retry: got retry, want to be left out: accepted, not in force in this version",
+    ], "one for each setting");
+}
+
+#[test]
+fn round_robin_is_in_force_and_an_upstream_without_a_route_is_noticed() {
+    let loaded = accepts("upstreams:\n  - {name: a, endpoints: [{url: 'http://a:1'}], balance: {algorithm: round_robin}}\n");
+    assert_eq!(printed(&loaded.warnings), [
+        "2:5: upstreams[0]: got the upstream \"a\", want a route or a grant that leads to it",
+    ], "the only warning");
+}
+
+#[test]
+fn an_empty_document_listens_on_the_default_address() {
+    for text in ["", "routes:\n", "# nothing\n", "routes: []\nlisteners:\n"] {
+        let document = accepts(text).document;
+        assert_eq!(document.listeners[0].address.to_string(), "127.0.0.1:8080", "the default of {text:?}");
+    }
+}
+
+#[test]
+fn a_document_that_is_printed_and_read_again_is_the_same() {
+    let document = accepts(CONTRACT).document;
+    let text = serde_json::to_string_pretty(&document).expect("plain data");
+    assert_eq!(accepts(&text).document, document, "through {text}");
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_nearest_known_one() {
+    refuses("route: []\n", &[
+        "1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, issuers, listeners, \
+         plugins, routes, upstreams (hint: did you mean routes?)",
+    ]);
+    refuses("admin: {adress: '127.0.0.1:1'}\n", &[
+        "1:9: admin.adress: got the unknown key \"adress\", want address (hint: did you mean address?)",
+    ]);
+    refuses("upstreams: [{name: a, endpoints: [{url: 'http://a:1'}], health: {activ: {path: /}}}]\n", &[
+        "1:66: upstreams[0].health.activ: got the unknown key \"activ\", want active or outlier (hint: did you mean active?)",
+    ]);
+    refuses("plugins: [{name: a, source: {file: a.wasm}, grants: [{htp: [b]}]}]\n", &[
+        "1:54: plugins[0].grants[0].http: got nothing, want \"http\", which is required",
+        "1:55: plugins[0].grants[0].htp: got the unknown key \"htp\", want http (hint: did you mean http?)",
+    ]);
+}
+
+#[test]
+fn missing_keys_are_shown_at_the_item() {
+    refuses("routes:\n  - chain: [{plugin: jwt}]\n", &["2:5: routes[0].name: got nothing, want \"name\", which is required"]);
+}
+
+#[test]
+fn wrong_types_say_what_belongs_there() {
+    refuses("listeners: {name: a}\n", &["1:12: listeners: got a map, want a list"]);
+    refuses("[]\n", &["1:1: got a list, want a map"]);
+    refuses("listeners: [{name: 1, address: '127.0.0.1:1', http2: yes}]\n", &[
+        "1:20: listeners[0].name: got 1, want a text (hint: write \"1\" in quotes)",
+        "1:54: listeners[0].http2: got \"yes\", want true or false (hint: write true)",
+    ]);
+    refuses("routes: [{name: a, chain: [{plugin: jwt}], hosts: a.example}]\n", &[
+        "1:51: routes[0].hosts: got \"a.example\", want a list (hint: write [\"a.example\"])",
+    ]);
+    refuses("drain: {deadline: 10}\n", &[
+        "1:19: drain.deadline: got 10, want a duration such as 10ms, 1s or 5m (hint: write 10s for seconds)",
+    ]);
+}
+
+#[test]
+fn wrong_values_say_what_is_wrong_with_them() {
+    refuses("drain: {deadline: 10sec}\n", &[
+        "1:19: drain.deadline: got \"10sec\" (unknown unit sec), want a duration such as 10ms, 1s or 5m",
+    ]);
+    refuses("listeners: [{name: a, address: localhost:1, limits: {body: 1Mib, headers: -1}}]\n", &[
+        "1:32: listeners[0].address: got \"localhost:1\" (not an IP address with a port), want an IP address and a port such as 127.0.0.1:8080",
+        "1:60: listeners[0].limits.body: got \"1Mib\" (unknown unit Mib), want a size such as 32MiB, 10KB or 4096",
+        "1:75: listeners[0].limits.headers: got -1, want 0 or more",
+    ]);
+    refuses("listeners: [{name: a, address: '127.0.0.1:1', trusted_proxies: [10.0.0.0/40]}]\n", &[
+        "1:65: listeners[0].trusted_proxies[0]: got \"10.0.0.0/40\" (not a network), want a network such as 10.0.0.0/8 or an address",
+    ]);
+    refuses("clients: [{name: a, keys: [{sha256: abc, expires: tomorrow}]}]\n", &[
+        "1:37: clients[0].keys[0].sha256: got \"abc\" (3 characters long), want 64 hex digits",
+        "1:51: clients[0].keys[0].expires: got \"tomorrow\" (timestamp format is invalid), want a date and time such as 2027-01-31T12:00:00Z",
+    ]);
+    refuses("upstreams: [{name: a, endpoints: [{url: 'http://a:1', weight: 4294967296}]}]\n", &[
+        "1:63: upstreams[0].endpoints[0].weight: got 4294967296, want 4294967295 or less",
+    ]);
+}
+
+#[test]
+fn wrong_choices_are_shown_with_the_right_ones() {
+    refuses("plugins: [{name: a, source: {file: a.wasm}, isolation: reques, on_error: open}]\n", &[
+        "1:56: plugins[0].isolation: got \"reques\", want request or reuse (hint: did you mean request?)",
+        "1:74: plugins[0].on_error: got \"open\", want one of closed, skip, previous",
+    ]);
+    refuses("plugins: [{name: a, source: {file: a.wasm}, grants: [lg, http]}]\n", &[
+        "1:54: plugins[0].grants[0]: got \"lg\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: did you mean log?)",
+        "1:58: plugins[0].grants[1]: got \"http\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: write http: [UPSTREAM, …])",
+    ]);
+    refuses("issuers: [{name: a, issuer: a, audiences: [b], algorithms: [none], jwks: {file: a.json}}]\n", &[
+        "1:61: issuers[0].algorithms[0]: got \"none\", want one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512",
+    ]);
+}
+
+#[test]
+fn a_number_serde_refuses_and_the_schema_does_not_is_still_reported() {
+    refuses("upstreams: [{name: a, endpoints: [{url: 'http://a:1', weight: 1.0}]}]\n", &[
+        "1:13: upstreams[0]: got invalid type: floating point `1.0`, expected u32, want a valid item",
+    ]);
+}
+
+#[test]
+fn references_to_nothing_are_shown_with_the_nearest_name() {
+    let text = "\
+upstreams: [{name: orders, endpoints: [{url: 'http://a:1'}]}]
+issuers: [{name: main, issuer: a, audiences: [b], algorithms: [RS256], jwks: {file: a.json}}]
+plugins: [{name: mine, source: {file: a.wasm}, grants: [http: [order]]}]
+routes:
+  - name: a
+    chain:
+      - {plugin: jwk, config: {}}
+      - {plugin: jwt, config: {issuer: mian}}
+      - {plugin: aggregate, config: {parts: [{upstream: ordres}]}}
+    upstream: users
+  - {name: b, upstreams: [{name: orders, weight: 1}, {name: odrers, weight: 1}]}
+";
+    refuses(text, &[
+        "3:64: plugins[0].grants[0].http[0]: got \"order\", want the name of an upstream (hint: did you mean orders?)",
+        "7:18: routes[0].chain[0].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
+        "8:40: routes[0].chain[1].config.issuer: got \"mian\", want the name of an issuer (hint: did you mean main?)",
+        "9:57: routes[0].chain[2].config.parts[0].upstream: got \"ordres\", want the name of an upstream (hint: did you mean orders?)",
+        "10:15: routes[0].upstream: got \"users\", want the name of an upstream",
+        "11:61: routes[1].upstreams[1].name: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
+    ]);
+}
+
+#[test]
+fn a_users_plugin_under_a_built_ins_name_has_a_config_of_its_own() {
+    accepts("plugins: [{name: jwt, source: {file: a.wasm}}]\nroutes: [{name: a, chain: [{plugin: jwt, config: {issuer: x}}]}]\n");
+}
+
+#[test]
+fn names_are_used_once_and_hold_no_blanks() {
+    refuses("clients: [{name: a}, {name: a}, {name: 'a b'}]\n", &[
+        "1:29: clients[1].name: got \"a\", want a name of its own (hint: clients[0] has the same)",
+        "1:40: clients[2].name: got \"a b\", want 1 to 128 letters, digits and any of - _ . ~",
+    ]);
+    refuses("routes: [{name: a, chain: [{plugin: jwt, name: x}, {plugin: jwt, name: x}]}]\n", &[
+        "1:72: routes[0].chain[1].name: got \"x\", want a name of its own in the chain",
+    ]);
+}
+
+#[test]
+fn a_key_of_two_clients_is_refused() {
+    let key = "0".repeat(64);
+    refuses(&format!("clients:\n  - {{name: a, keys: [{{sha256: '{key}'}}]}}\n  - {{name: b, keys: [{{sha256: '{key}'}}]}}\n"), &[
+        "3:31: clients[1].keys[0].sha256: got the same key again, want a key of its own (hint: a has it too)",
+    ]);
+}
+
+#[test]
+fn exactly_one_of_several_is_asked_for() {
+    refuses("routes: [{name: a, chain: [{plugin: jwt}], match: [{path: {}}, {path: {exact: /a, prefix: /b}}]}]\n", &[
+        "1:59: routes[0].match[0].path: got none, want exactly one of exact, prefix, regex",
+        "1:71: routes[0].match[1].path: got exact and prefix, want exactly one of exact, prefix, regex",
+    ]);
+    refuses("routes: [{name: a, chain: [{plugin: jwt}], match: [{headers: [{name: x}]}]}]\n", &[
+        "1:63: routes[0].match[0].headers[0]: got none, want exactly one of exact, regex, present",
+    ]);
+    refuses("plugins: [{name: a, source: {}}]\n", &["1:29: plugins[0].source: got none, want exactly one of file, oci"]);
+    refuses("upstreams: [{name: a, discovery: {}}]\n", &[
+        "1:34: upstreams[0].discovery: got none, want exactly one of dns, etcd, register",
+    ]);
+}
+
+#[test]
+fn routes_lead_somewhere_and_stay_within_the_limits() {
+    refuses("routes: [{name: a}]\n", &["1:10: routes[0].upstream: got nothing, want an upstream, or a chain that answers"]);
+    refuses(
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}]}]\nroutes: [{name: a, upstream: a, upstreams: [{name: a, weight: 0}]}]\n",
+        &[
+            "2:33: routes[0].upstreams: got upstreams beside upstream, want one of the two",
+            "2:44: routes[0].upstreams: got only weights of 0, want a weight above 0",
+        ],
+    );
+    let hosts = vec!["a.example"; 17].join(", ");
+    refuses(&format!("routes: [{{name: a, chain: [{{plugin: jwt}}], hosts: [{hosts}]}}]\n"), &[
+        "1:51: routes[0].hosts: got 17 hosts, want 16 or fewer",
+    ]);
+    let steps = vec!["{plugin: jwt}"; 17].join(", ");
+    refuses(&format!("routes: [{{name: a, chain: [{steps}]}}]\n"), &["1:27: routes[0].chain: got 17 steps, want 16 or fewer"]);
+}
+
+#[test]
+fn conditions_of_routes_are_well_formed() {
+    let text = "\
+routes:
+  - name: a
+    chain: [{plugin: jwt}]
+    hosts: [API.example.com]
+    match:
+      - path: {prefix: /a//b}
+        methods: [get]
+        headers: [{name: 'x tier', exact: gold}]
+        query: [{name: q, regex: '('}]
+";
+    refuses(text, &[
+        "4:13: routes[0].hosts[0]: got \"API.example.com\", want lower case: \"api.example.com\"",
+        "6:24: routes[0].match[0].path.prefix: got \"/a//b\", want a path without //",
+        "7:19: routes[0].match[0].methods[0]: got \"get\", want upper case: GET",
+        "8:26: routes[0].match[0].headers[0].name: got \"x tier\", want a header name such as x-tier",
+        "9:34: routes[0].match[0].query[0].regex: got \"(\", want a regular expression (unclosed group)",
+    ]);
+}
+
+#[test]
+fn listeners_and_admin_keep_their_rules() {
+    let text = "\
+listeners:
+  - {name: a, address: '127.0.0.1:1', via: 'a b', tls: {certificates: []}, limits: {header_bytes: 1, headers: 0}, timeouts: {idle: 0s}}
+  - {name: b, address: '127.0.0.1:1'}
+admin: {address: '0.0.0.0:9080'}
+";
+    refuses(text, &[
+        "2:44: listeners[0].via: got \"a b\", want a word such as gatehouse",
+        "2:71: listeners[0].tls.certificates: got an empty list, want at least one certificate",
+        "2:99: listeners[0].limits.header_bytes: got 1B, want 1KiB to 1MiB",
+        "2:111: listeners[0].limits.headers: got 0, want 1 to 1000",
+        "2:132: listeners[0].timeouts.idle: got 0s, want more than 0s",
+        "3:24: listeners[1].address: got 127.0.0.1:1, want an address of its own (hint: a listens there too)",
+        "4:18: admin.address: got 0.0.0.0:9080, want a loopback address such as 127.0.0.1:9080 \
+         (hint: the admin API is not served to the network without TLS)",
+    ]);
+}
+
+#[test]
+fn upstreams_keep_their_rules() {
+    let text = "\
+upstreams:
+  - {name: a}
+  - {name: b, endpoints: [{url: '127.0.0.1:1', weight: 0}]}
+  - {name: c, endpoints: [{url: 'http://c:1'}, {url: 'http://c:1/', weight: 1000001}]}
+  - {name: d, endpoints: [{url: 'http://d:1'}], balance: {algorithm: maglev}, retry: {attempts: 0}}
+  - {name: e, endpoints: [{url: 'http://e:1'}], timeouts: {connect: 0s, request: 0s}}
+";
+    refuses(text, &[
+        "2:5: upstreams[0].endpoints: got nothing, want endpoints or discovery",
+        "3:26: upstreams[1].endpoints: got only weights of 0, want a weight above 0",
+        "3:33: upstreams[1].endpoints[0].url: got \"127.0.0.1:1\", want http://HOST:PORT or https://HOST:PORT",
+        "4:54: upstreams[2].endpoints[1].url: got \"http://c:1/\" again, want each endpoint once (hint: give it a larger weight instead)",
+        "4:77: upstreams[2].endpoints[1].weight: got 1000001, want 1000000 or less",
+        "5:58: upstreams[3].balance.hash_on: got nothing, want what to hash on, such as client",
+        "5:97: upstreams[3].retry.attempts: got 0, want 1 to 10",
+        "6:69: upstreams[4].timeouts.connect: got 0s, want more than 0s",
+    ]);
+}
+
+#[test]
+fn issuers_keep_their_rules() {
+    let text = "\
+issuers:
+  - {name: a, issuer: a}
+  - {name: b, issuer: b, jwks: {url: issuer.example}, leeway: 5m}
+  - {name: c, issuer: c, audiences: [x], algorithms: [HS256], jwks: {file: a.json}}
+  - {name: d, issuer: d, audiences: [x], algorithms: [HS256], secret: {env: D, file: d}}
+";
+    refuses(text, &[
+        "2:5: issuers[0]: got no keys, want jwks, secret or introspection",
+        "3:5: issuers[1].audiences: got none, want at least one audience",
+        "3:5: issuers[1].algorithms: got none, want at least one algorithm such as RS256",
+        "3:38: issuers[1].jwks.url: got \"issuer.example\", want an http:// or https:// URL",
+        "3:63: issuers[1].leeway: got 5m, want 1m or less",
+        "4:55: issuers[2].algorithms[0]: got HS256, want an algorithm that the issuer has keys for; this one needs secret",
+        "5:71: issuers[3].secret: got file and env, want exactly one of file, env",
+    ]);
+}
+
+#[test]
+fn plugins_keep_their_rules() {
+    let text = "\
+plugins:
+  - {name: jvt}
+  - {name: a, source: {oci: 'registry/a:latest'}, limits: {memory: 1KB, cpu: 2s, instances: 0}}
+  - {name: jwt, isolation: request}
+";
+    refuses(text, &[
+        "2:5: plugins[0].source: got nothing, want a source, or the name of a built-in plugin (hint: did you mean jwt?)",
+        "3:29: plugins[1].source.oci: got \"registry/a:latest\", want an image by digest: REGISTRY/NAME@sha256:…",
+        "3:59: plugins[1].limits.wall: got 1s, want 2s (cpu) or more",
+        "3:68: plugins[1].limits.memory: got 1KB, want 64KiB to 4GiB",
+        "3:93: plugins[1].limits.instances: got 0, want 1 or more",
+    ]);
+}
+
+#[test]
+fn a_broken_item_hides_no_other_and_keeps_its_name() {
+    let text = "\
+upstreams:
+  - {name: orders, endpoint: []}
+  - {name: users, endpoints: [{url: users}]}
+routes:
+  - {name: a, upstream: orders}
+  - {name: b, upstream: nobody}
+  - {upstream: users}
+";
+    refuses(text, &[
+        "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of balance, circuit_breaker, discovery, \
+         endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
+        "3:37: upstreams[1].endpoints[0].url: got \"users\", want http://HOST:PORT or https://HOST:PORT",
+        "6:25: routes[1].upstream: got \"nobody\", want the name of an upstream",
+        "7:5: routes[2].name: got nothing, want \"name\", which is required",
+    ]);
+}
+
+#[test]
+fn files_of_a_folder_make_one_document() {
+    let files = [
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}]}]\nroutes: [{name: a, upstream: a}]\n",
+        "drain: {deadline: 5s}\nroutes:\n  - {name: b, upstream: a}\n  - {name: c, upstream: a}\n",
+    ];
+    let loaded = load_files(&files).expect("a good document");
+    let names: Vec<_> = loaded.document.routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"], "in the order of the files");
+    assert_eq!(loaded.document.drain.deadline.to_string(), "5s", "what stands in one file holds for all");
+
+    let path = KeyPath::default().key("routes").index(2).key("upstream");
+    let found = loaded.sources.locate(vec![Finding::new(path, Code::Plugin, "\"a\"", "another")]);
+    let place = (found[0].file.as_str(), found[0].line, found[0].column, found[0].path.as_str());
+    assert_eq!(place, ("1.yaml", 4, 25, "routes[1].upstream"), "a later finding is found in its file");
+}
+
+#[test]
+fn files_of_a_folder_are_checked_against_each_other() {
+    let files = ["drain: {}\nroutes: [{name: a, upstream: b}]\n", "drain: {}\nroutes: [{name: a, chain: [{plugin: jwt}]}]\n"];
+    let problems = load_files(&files).expect_err("a bad document");
+    let printed: Vec<String> = problems.iter().map(|p| format!("{}:{}:{} {:?}", p.file, p.line, p.column, p.code)).collect();
+    assert_eq!(printed, ["0.yaml:2:30 Reference", "1.yaml:1:1 Conflict", "1.yaml:2:17 DuplicateName"], "{problems}");
+}
+
+#[test]
+fn a_file_that_breaks_off_does_not_make_its_names_unknown() {
+    let files = ["upstreams: [{name: a", "routes: [{name: a, upstream: a}, {nam: b}]\n"];
+    let problems = load_files(&files).expect_err("a bad document");
+    let codes: Vec<Code> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [Code::Syntax, Code::Missing, Code::UnknownKey], "{problems}");
+}
+
+#[test]
+fn duplicate_keys_are_reported_with_everything_else() {
+    refuses("routes: []\nroutes: []\ndrain: {deadline: 0s}\n", &[
+        "2:1: got a second \"routes\", want each key once in a map",
+        "3:19: drain.deadline: got 0s, want more than 0s",
+    ]);
+}
+
+#[test]
+fn a_hundred_thousand_mistakes_are_reported_in_good_time() {
+    let mut text = String::from("routes:\n");
+    for index in 0..100_000 {
+        text.push_str(&format!("  - {{name: r{index}, upstream: nowhere}}\n"));
+    }
+    let problems = load_files(&[&text]).expect_err("a bad document");
+    assert_eq!(problems.len(), 100_000, "each is kept");
+    assert!(problems.to_string().ends_with("and 99900 more"), "and most are only counted");
+}

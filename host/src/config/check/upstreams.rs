@@ -1,0 +1,172 @@
+//! Checks of upstreams: endpoints, weights, and settings that belong together.
+
+use std::collections::HashSet;
+
+use super::Findings;
+use super::draft::Draft;
+use super::gateway::positive;
+use super::rules;
+use crate::config::document::{
+    Balance, BalanceAlgorithm, CircuitBreaker, Discovery, Endpoint, Health, Retry, Upstream, UpstreamTimeouts,
+};
+use crate::config::place::{Finding, Place};
+use crate::config::problem::Code;
+
+/// The largest weight: sums of weights must stay far from the end of the integers.
+pub(super) const LARGEST_WEIGHT: u32 = 1_000_000;
+
+/// Checks every upstream.
+pub(super) fn review(draft: &Draft, findings: &mut Findings) {
+    for slot in &draft.upstreams {
+        let Ok(upstream) = &slot.item else { continue };
+        let root = Place::root(slot.file);
+        let list = root.key("upstreams");
+        review_upstream(&list.index(slot.index), upstream, findings);
+    }
+}
+
+/// Finds weights that are too large, or that leave nothing.
+pub(super) fn review_weights(at: &Place<'_>, weights: impl Iterator<Item = u32>, findings: &mut Findings) {
+    let mut any = None;
+    for (index, weight) in weights.enumerate() {
+        any = Some(any.unwrap_or(false) || weight > 0);
+        if weight > LARGEST_WEIGHT {
+            let want = format!("{LARGEST_WEIGHT} or less");
+            findings.add(Finding::new(&at.index(index).key("weight"), Code::Value, weight.to_string(), want));
+        }
+    }
+    if any == Some(false) {
+        findings.add(Finding::new(at, Code::Value, "only weights of 0", "a weight above 0"));
+    }
+}
+
+fn review_upstream(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings) {
+    if upstream.endpoints.is_empty() && upstream.discovery.is_none() {
+        findings.add(Finding::new(&at.key("endpoints"), Code::Missing, "nothing", "endpoints or discovery"));
+    }
+    review_endpoints(&at.key("endpoints"), &upstream.endpoints, findings);
+    review_timeouts(&at.key("timeouts"), &upstream.timeouts, findings);
+    if let Some(discovery) = &upstream.discovery {
+        review_discovery(&at.key("discovery"), discovery, findings);
+    }
+    if let Some(balance) = &upstream.balance {
+        review_balance(&at.key("balance"), balance, findings);
+    }
+    if let Some(health) = &upstream.health {
+        review_health(&at.key("health"), health, findings);
+    }
+    if let Some(breaker) = &upstream.circuit_breaker {
+        review_breaker(&at.key("circuit_breaker"), breaker, findings);
+    }
+    if let Some(retry) = &upstream.retry {
+        review_retry(&at.key("retry"), retry, findings);
+    }
+}
+
+fn review_endpoints(at: &Place<'_>, endpoints: &[Endpoint], findings: &mut Findings) {
+    let mut seen = HashSet::new();
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let item = at.index(index);
+        let url = item.key("url");
+        rules::check(&url, &endpoint.url, rules::endpoint_url, findings);
+        if !seen.insert(endpoint.url.trim_end_matches('/')) {
+            let finding = Finding::new(&url, Code::Conflict, format!("{:?} again", endpoint.url), "each endpoint once");
+            findings.add(finding.hint("give it a larger weight instead"));
+        }
+    }
+    review_weights(at, endpoints.iter().map(|endpoint| endpoint.weight), findings);
+}
+
+fn review_timeouts(at: &Place<'_>, timeouts: &UpstreamTimeouts, findings: &mut Findings) {
+    // A `request` of 0s means no limit, as in Gateway API.
+    positive(&at.key("connect"), timeouts.connect, findings);
+    positive(&at.key("first_byte"), timeouts.first_byte, findings);
+    positive(&at.key("idle"), timeouts.idle, findings);
+    positive(&at.key("keep_alive"), timeouts.keep_alive, findings);
+}
+
+fn review_discovery(at: &Place<'_>, discovery: &Discovery, findings: &mut Findings) {
+    let given = [discovery.dns.is_some(), discovery.etcd.is_some(), discovery.register.is_some()];
+    exactly_one(at, &["dns", "etcd", "register"], &given, findings);
+    if let Some(register) = &discovery.register {
+        positive(&at.key("register").key("ttl"), register.ttl, findings);
+    }
+    if let Some(etcd) = &discovery.etcd {
+        rules::check(&at.key("etcd").key("prefix"), &etcd.prefix, rules::not_empty, findings);
+    }
+    if let Some(dns) = &discovery.dns {
+        rules::check(&at.key("dns").key("name"), &dns.name, rules::not_empty, findings);
+    }
+}
+
+/// Finds none or several where exactly one must be.
+pub(super) fn exactly_one(at: &Place<'_>, keys: &[&str], given: &[bool], findings: &mut Findings) {
+    let present: Vec<&str> = keys.iter().zip(given).filter(|(_, given)| **given).map(|(key, _)| *key).collect();
+    let want = format!("exactly one of {}", keys.join(", "));
+    match present.as_slice() {
+        [_] => {}
+        [] => findings.add(Finding::new(at, Code::Missing, "none", want)),
+        several => findings.add(Finding::new(at, Code::Conflict, several.join(" and "), want)),
+    }
+}
+
+fn review_balance(at: &Place<'_>, balance: &Balance, findings: &mut Findings) {
+    let hashes = matches!(balance.algorithm, BalanceAlgorithm::RingHash | BalanceAlgorithm::Maglev);
+    match &balance.hash_on {
+        None if hashes => {
+            let want = "what to hash on, such as client";
+            findings.add(Finding::new(&at.key("hash_on"), Code::Missing, "nothing", want));
+        }
+        Some(hash_on) if !hashes => {
+            let want = "ring_hash or maglev as the algorithm";
+            findings.add(Finding::new(&at.key("hash_on"), Code::Conflict, hash_on.to_string(), want));
+        }
+        _ => {}
+    }
+}
+
+fn review_health(at: &Place<'_>, health: &Health, findings: &mut Findings) {
+    if let Some(active) = &health.active {
+        let at = at.key("active");
+        rules::check(&at.key("path"), &active.path, rules::path_value, findings);
+        positive(&at.key("interval"), active.interval, findings);
+        positive(&at.key("timeout"), active.timeout, findings);
+        at_least_one(&at.key("healthy"), active.healthy, findings);
+        at_least_one(&at.key("unhealthy"), active.unhealthy, findings);
+    }
+    if let Some(outlier) = &health.outlier {
+        let at = at.key("outlier");
+        at_least_one(&at.key("consecutive_5xx"), outlier.consecutive_5xx, findings);
+        positive(&at.key("interval"), outlier.interval, findings);
+        positive(&at.key("base_ejection"), outlier.base_ejection, findings);
+    }
+}
+
+fn review_breaker(at: &Place<'_>, breaker: &CircuitBreaker, findings: &mut Findings) {
+    positive(&at.key("window"), breaker.window, findings);
+    positive(&at.key("open"), breaker.open, findings);
+    at_least_one(&at.key("min_requests"), breaker.min_requests, findings);
+    at_least_one(&at.key("probes"), breaker.probes, findings);
+    at_least_one(&at.key("max_requests"), breaker.max_requests, findings);
+    if breaker.max_open < breaker.open {
+        let want = format!("{} (open) or more", breaker.open);
+        findings.add(Finding::new(&at.key("max_open"), Code::Conflict, breaker.max_open.to_string(), want));
+    }
+}
+
+fn review_retry(at: &Place<'_>, retry: &Retry, findings: &mut Findings) {
+    const MOST: u32 = 10;
+    if retry.attempts == 0 || retry.attempts > MOST {
+        let want = format!("1 to {MOST}");
+        findings.add(Finding::new(&at.key("attempts"), Code::Value, retry.attempts.to_string(), want));
+    }
+    if let Some(timeout) = retry.per_try_timeout {
+        positive(&at.key("per_try_timeout"), timeout, findings);
+    }
+}
+
+fn at_least_one(at: &Place<'_>, count: u32, findings: &mut Findings) {
+    if count == 0 {
+        findings.add(Finding::new(at, Code::Value, "0", "1 or more"));
+    }
+}

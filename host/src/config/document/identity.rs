@@ -1,0 +1,150 @@
+//! Issuers of tokens, and the API clients with their keys.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::text::{Sha256, Timestamp};
+use crate::config::units::Period;
+
+/// Who signs or vouches for bearer tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The name that plugin configs use.
+    pub name: String,
+    /// The exact `iss` claim.
+    pub issuer: String,
+    /// A token must name one of these in `aud`.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// The signature algorithms that are accepted.
+    #[serde(default)]
+    pub algorithms: Vec<Algorithm>,
+    /// The public keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Jwks>,
+    /// The shared secret of the HS algorithms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
+    /// How far the clocks may differ.
+    #[serde(default = "thirty_seconds")]
+    pub leeway: Period,
+    /// Ask the issuer about opaque tokens (RFC 7662).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection: Option<Introspection>,
+}
+
+/// A signature algorithm of RFC 7518 or RFC 8037.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the names are those of the RFC")]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+    HS256,
+    HS384,
+    HS512,
+}
+
+/// Where the public keys are; exactly one of these.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jwks {
+    /// Fetched from here and kept fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Read from this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+}
+
+/// Where a secret is; exactly one of these. The document never holds one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secret {
+    /// The content of this file, without a line end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The value of this environment variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+}
+
+/// How opaque tokens are asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Introspection {
+    /// The introspection endpoint.
+    pub url: String,
+    /// The gateway's own client id there.
+    pub client_id: String,
+    /// The gateway's own secret there.
+    pub client_secret: Secret,
+    /// How long an answer may take.
+    #[serde(default = "half_a_second")]
+    pub timeout: Period,
+    /// The longest that an active token is believed without asking again.
+    #[serde(default = "thirty_seconds")]
+    pub cache: Period,
+    /// How long a refused token stays refused without asking again.
+    #[serde(default = "five_seconds")]
+    pub negative_cache: Period,
+    /// Believe the last answer while the issuer is down.
+    #[serde(default)]
+    pub allow_stale: bool,
+}
+
+/// A consumer of the API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// The name that plugins and logs see.
+    pub name: String,
+    /// Its API keys; several at a time allow rotation.
+    #[serde(default)]
+    pub keys: Vec<ClientKey>,
+    /// What it may do.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// One API key, known only by its digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientKey {
+    /// The digest of the key.
+    pub sha256: Sha256,
+    /// The public part of the key, to tell keys apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// From then on the key is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+impl Algorithm {
+    /// Whether it is keyed by a shared secret instead of a key pair.
+    pub fn is_symmetric(self) -> bool {
+        matches!(self, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+    }
+}
+
+fn half_a_second() -> Period {
+    Period::millis(500)
+}
+
+fn five_seconds() -> Period {
+    Period::secs(5)
+}
+
+fn thirty_seconds() -> Period {
+    Period::secs(30)
+}

@@ -1,0 +1,160 @@
+//! What the gateway as a whole listens on, logs to and how it stops.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::text::{Address, Cidr, LogTarget};
+use crate::config::units::{Period, Size};
+
+/// One address that clients connect to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// The name in logs and metrics.
+    pub name: String,
+    /// The IP address and port to bind.
+    pub address: Address,
+    /// Serve HTTPS with these certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Accept HTTP/2, by ALPN under TLS and by prior knowledge without.
+    #[serde(default = "yes")]
+    pub http2: bool,
+    /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    #[serde(default)]
+    pub trusted_proxies: Vec<Cidr>,
+    /// The gateway's own name in `Via`.
+    #[serde(default = "via")]
+    pub via: String,
+    /// How large a request may be.
+    #[serde(default)]
+    pub limits: ListenerLimits,
+    /// How long a client may take.
+    #[serde(default)]
+    pub timeouts: ListenerTimeouts,
+}
+
+/// The certificates of a listener.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Chosen by the server name that the client asks for; the first is the default.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate chain and its private key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// A PEM file with the chain, the server's certificate first.
+    pub cert: PathBuf,
+    /// A PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// How large a request may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenerLimits {
+    /// All header names and values together.
+    pub header_bytes: Size,
+    /// The number of header lines.
+    pub headers: u32,
+    /// The body, unless a route says otherwise.
+    pub body: Size,
+}
+
+/// How long a client may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenerTimeouts {
+    /// To send a complete request head.
+    pub header: Period,
+    /// To start the next request on a kept connection.
+    pub idle: Period,
+    /// Between two pieces of a body.
+    pub body: Period,
+}
+
+/// The admin API and dashboard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// The IP address and port to bind; only a loopback address is accepted.
+    pub address: Address,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessLog {
+    /// `stdout`, `stderr`, `off` or the path of a file.
+    pub to: LogTarget,
+}
+
+/// How the gateway stops on SIGTERM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// How long it still accepts connections after it has reported itself not ready.
+    pub ready_delay: Period,
+    /// How long requests in flight may take after that.
+    pub deadline: Period,
+}
+
+impl Listener {
+    /// A listener with every setting at its default.
+    pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
+        Listener {
+            name: name.into(),
+            address: Address(address),
+            tls: None,
+            http2: true,
+            trusted_proxies: Vec::new(),
+            via: via(),
+            limits: ListenerLimits::default(),
+            timeouts: ListenerTimeouts::default(),
+        }
+    }
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        ListenerLimits { header_bytes: Size::kib(32), headers: 100, body: Size::mib(10) }
+    }
+}
+
+impl Default for ListenerTimeouts {
+    fn default() -> Self {
+        ListenerTimeouts { header: Period::secs(10), idle: Period::secs(75), body: Period::secs(60) }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { address: Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))) }
+    }
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        AccessLog { to: LogTarget::Stdout }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Drain { ready_delay: Period::secs(10), deadline: Period::secs(60) }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn via() -> String {
+    "gatehouse".into()
+}

@@ -1,0 +1,145 @@
+//! Plugins: where a component comes from, what it may do and how much.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::units::{Period, Size};
+
+/// A plugin and its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plugin {
+    /// The name that chains use. A built-in's name changes the settings of that built-in.
+    pub name: String,
+    /// Where the component is; left out for a built-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PluginSource>,
+    /// How instances are shared between requests: `request` for a user's plugin, `reuse` for a built-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: PluginLimits,
+    /// The capabilities it may import; left out, a built-in keeps its own and a user's plugin has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Grant>>,
+    /// What happens to a request when it faults.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// Where a component is; exactly one of these.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginSource {
+    /// A `.wasm` file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// An image in an OCI registry, by digest: `registry/name@sha256:…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oci: Option<String>,
+}
+
+/// How instances are shared between requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// A new instance for each request.
+    Request,
+    /// An instance serves many requests, one after the other.
+    Reuse,
+}
+
+/// How much a plugin may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginLimits {
+    /// Linear memory of one instance.
+    pub memory: Size,
+    /// Table elements of one instance.
+    pub table: u32,
+    /// Computing time of one call.
+    pub cpu: Period,
+    /// Elapsed time of one call, waiting included.
+    pub wall: Period,
+    /// Calls to capabilities in one call.
+    pub host_calls: u32,
+    /// Log text of one call.
+    pub log: Size,
+    /// The body of a reply it makes.
+    pub reply: Size,
+    /// Everything it keeps in `kv`.
+    pub kv: Size,
+    /// The body of one fetched response.
+    pub fetch: Size,
+    /// Instances at a time on one worker.
+    pub instances: u32,
+}
+
+/// A capability that a plugin may import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// Write to the gateway's log.
+    Log,
+    /// Keep small values for a while.
+    Kv,
+    /// Have bearer tokens verified.
+    Jwt,
+    /// Look up API keys.
+    Keys,
+    /// Take from token buckets.
+    RateLimit,
+    /// Send requests to these upstreams.
+    Http(Vec<String>),
+    /// Count and measure.
+    Metrics,
+    /// State who the client is.
+    Identity,
+}
+
+/// What happens to a request when a plugin faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It is answered with 503.
+    #[default]
+    Closed,
+    /// It goes on without the plugin.
+    Skip,
+    /// The version before this one is asked.
+    Previous,
+}
+
+impl Plugin {
+    /// A plugin with every setting at its default.
+    pub fn new(name: impl Into<String>) -> Self {
+        Plugin {
+            name: name.into(),
+            source: None,
+            isolation: None,
+            limits: PluginLimits::default(),
+            grants: None,
+            on_error: OnError::default(),
+        }
+    }
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        PluginLimits {
+            memory: Size::mib(32),
+            table: 10_000,
+            cpu: Period::millis(10),
+            wall: Period::secs(1),
+            host_calls: 1000,
+            log: Size::kib(4),
+            reply: Size::mib(1),
+            kv: Size::mib(1),
+            fetch: Size::mib(1),
+            instances: 64,
+        }
+    }
+}

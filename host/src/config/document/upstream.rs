@@ -1,0 +1,351 @@
+//! Upstreams: named groups of endpoints and how requests are spread over them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::text::HashOn;
+use crate::config::units::{Percent, Period, Size};
+
+/// A named group of endpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// The name that routes use.
+    pub name: String,
+    /// Its addresses. May be empty only with `discovery`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<Endpoint>,
+    /// Where further endpoints come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
+    /// How an endpoint is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
+    /// How a failing endpoint is found and left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// When the whole upstream is given a rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// When a request is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How long the upstream may take.
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// One address of an upstream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// `http://HOST:PORT` or `https://HOST:PORT`, without a path.
+    pub url: String,
+    /// Its share of the requests relative to the other endpoints; 0 takes it out of use.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Balance {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// What `ring_hash` and `maglev` keep together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_on: Option<HashOn>,
+}
+
+/// A way to choose an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// In turn, smoothly by weight.
+    #[default]
+    RoundRobin,
+    /// The one of two that has fewer requests in flight.
+    LeastRequest,
+    /// The one of two with the lower latency times load.
+    PeakEwma,
+    /// By a hash ring.
+    RingHash,
+    /// By a Maglev table.
+    Maglev,
+    /// By chance.
+    Random,
+}
+
+/// How a failing endpoint is found and left out.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Ask each endpoint regularly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActiveHealth>,
+    /// Watch the answers to real requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlier: Option<Outlier>,
+}
+
+/// Regular questions to each endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActiveHealth {
+    /// The path to ask for; a 2xx or 3xx answer is healthy.
+    pub path: String,
+    /// The time between two questions, spread by 20 %.
+    #[serde(default = "five_seconds")]
+    pub interval: Period,
+    /// How long an answer may take.
+    #[serde(default = "one_second")]
+    pub timeout: Period,
+    /// Good answers in a row that bring an endpoint back.
+    #[serde(default = "two")]
+    pub healthy: u32,
+    /// Bad answers in a row that take an endpoint out.
+    #[serde(default = "three")]
+    pub unhealthy: u32,
+}
+
+/// When the answers to real requests take an endpoint out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outlier {
+    /// 5xx answers in a row.
+    pub consecutive_5xx: u32,
+    /// The time between two looks.
+    pub interval: Period,
+    /// How long an endpoint stays out, times the number of times it has been.
+    pub base_ejection: Period,
+    /// The longest that it stays out.
+    pub max_ejection: Period,
+    /// The share of the endpoints that may be out at once; one always stays.
+    pub max_ejected: Percent,
+}
+
+/// When the whole upstream is given a rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CircuitBreaker {
+    /// The time over which requests are counted.
+    pub window: Period,
+    /// The fewest requests in a window that are judged.
+    pub min_requests: u32,
+    /// The share of failed requests that opens the circuit.
+    pub failure_ratio: Percent,
+    /// Answers slower than this count as slow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_threshold: Option<Period>,
+    /// The share of slow answers that opens the circuit.
+    pub slow_ratio: Percent,
+    /// Whether a 500 is a failure too.
+    pub count_500: bool,
+    /// How long the circuit stays open at first; each further time is twice as long.
+    pub open: Period,
+    /// The longest that it stays open.
+    pub max_open: Period,
+    /// Trial requests at a time, and successes in a row, that close it.
+    pub probes: u32,
+    /// How long the traffic takes to come back after that.
+    pub ramp: Period,
+    /// Requests in flight at once.
+    pub max_requests: u32,
+    /// Requests that may wait for a connection at once.
+    pub max_pending: u32,
+}
+
+/// When a request is tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Tries in all, the first included.
+    pub attempts: u32,
+    /// Retries as a share of the requests of the last 10 s.
+    pub budget: Percent,
+    /// Retries a second that the budget always allows.
+    pub min_per_second: u32,
+    /// The wait before the second try; it doubles from there, with jitter.
+    pub backoff: Period,
+    /// The longest wait.
+    pub max_backoff: Period,
+    /// How long one try may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout: Option<Period>,
+    /// The largest request body that is kept for another try.
+    pub buffer: Size,
+}
+
+/// Where further endpoints come from; exactly one of these.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Discovery {
+    /// A DNS name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsDiscovery>,
+    /// Keys in etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<EtcdDiscovery>,
+    /// Endpoints register themselves through the admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register: Option<RegisterDiscovery>,
+}
+
+/// Endpoints from DNS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DnsDiscovery {
+    /// The name to look up.
+    pub name: String,
+    /// The port of each address; an SRV record brings its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// What to ask for.
+    #[serde(default)]
+    pub record: DnsRecord,
+    /// Speak TLS to the endpoints.
+    #[serde(default)]
+    pub tls: bool,
+}
+
+/// A kind of DNS record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DnsRecord {
+    /// A and AAAA.
+    #[default]
+    Address,
+    /// SRV, with port and weight.
+    Srv,
+}
+
+/// Endpoints from etcd.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EtcdDiscovery {
+    /// Every key below it is one endpoint.
+    pub prefix: String,
+}
+
+/// Endpoints that register themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegisterDiscovery {
+    /// How long a registration lasts without a renewal.
+    pub ttl: Period,
+}
+
+/// How long an upstream may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTimeouts {
+    /// To connect, TLS included.
+    pub connect: Period,
+    /// From the end of the request to the head of the response.
+    pub first_byte: Period,
+    /// For the whole request, every try included; `0s` for no limit.
+    pub request: Period,
+    /// Between two pieces of a body.
+    pub idle: Period,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Period,
+}
+
+impl Upstream {
+    /// An upstream with every setting at its default.
+    pub fn new(name: impl Into<String>, endpoints: Vec<Endpoint>) -> Self {
+        Upstream {
+            name: name.into(),
+            endpoints,
+            discovery: None,
+            balance: None,
+            health: None,
+            circuit_breaker: None,
+            retry: None,
+            timeouts: UpstreamTimeouts::default(),
+        }
+    }
+}
+
+impl Default for Outlier {
+    fn default() -> Self {
+        Outlier {
+            consecutive_5xx: 5,
+            interval: Period::secs(10),
+            base_ejection: Period::secs(30),
+            max_ejection: Period::secs(300),
+            max_ejected: Percent::of(50.0),
+        }
+    }
+}
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        CircuitBreaker {
+            window: Period::secs(10),
+            min_requests: 20,
+            failure_ratio: Percent::of(50.0),
+            slow_threshold: None,
+            slow_ratio: Percent::of(50.0),
+            count_500: false,
+            open: Period::secs(5),
+            max_open: Period::secs(60),
+            probes: 5,
+            ramp: Period::secs(10),
+            max_requests: 4096,
+            max_pending: 256,
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry {
+            attempts: 2,
+            budget: Percent::of(20.0),
+            min_per_second: 10,
+            backoff: Period::millis(25),
+            max_backoff: Period::millis(250),
+            per_try_timeout: None,
+            buffer: Size::kib(64),
+        }
+    }
+}
+
+impl Default for RegisterDiscovery {
+    fn default() -> Self {
+        RegisterDiscovery { ttl: Period::secs(10) }
+    }
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        UpstreamTimeouts {
+            connect: Period::secs(1),
+            first_byte: Period::secs(15),
+            request: Period::secs(30),
+            idle: Period::secs(60),
+            keep_alive: Period::secs(60),
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn one_second() -> Period {
+    Period::secs(1)
+}
+
+fn five_seconds() -> Period {
+    Period::secs(5)
+}

@@ -1,0 +1,113 @@
+//! The texts a document came from, and the way from a place in the document back to a line.
+
+mod args;
+mod file;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::marks::Marks;
+use super::place::{Finding, KeyPath, Segment, Spot};
+use super::problem::Problem;
+
+pub use args::RouteArg;
+pub(super) use file::read_path;
+
+/// One text and the name it is known by.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// The texts of one document.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    pub(super) files: Vec<Source>,
+    /// What relative paths in the document start from.
+    pub(super) folder: PathBuf,
+    /// How many items each file gives to each section, in the order of the files.
+    pub(super) sections: BTreeMap<String, Vec<usize>>,
+}
+
+/// One text made ready to look places up in.
+struct Map<'a> {
+    marks: Marks,
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Map<'a> {
+    fn read(text: &'a str) -> Self {
+        Map { marks: Marks::read(text), lines: text.lines().collect() }
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    /// A text under the name that problems show.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Source { name: name.into(), text: text.into() }
+    }
+}
+
+// === impl Sources ===
+
+impl Sources {
+    /// Texts whose relative paths start from `folder`.
+    pub fn new(files: Vec<Source>, folder: impl Into<PathBuf>) -> Self {
+        Sources { files, folder: folder.into(), sections: BTreeMap::new() }
+    }
+
+    /// A path of the document, relative to the folder the document is in.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Findings with their lines and columns. Reads each text once more, so hand in all of them together.
+    pub fn locate(&self, findings: Vec<Finding>) -> Vec<Problem> {
+        let mut maps: Vec<Option<Map<'_>>> = self.files.iter().map(|_| None).collect();
+        findings.into_iter().map(|finding| self.locate_one(finding, &mut maps)).collect()
+    }
+
+    fn locate_one<'a>(&'a self, finding: Finding, maps: &mut [Option<Map<'a>>]) -> Problem {
+        let (file, path) = match finding.spot {
+            Spot::File(file, path) => (Some(file), path),
+            Spot::Document(path) => self.in_file(path),
+        };
+        let mut problem = Problem::with_file("", finding.code, finding.got, finding.want);
+        problem.path = path.to_string();
+        problem.hint = finding.hint;
+        let Some((source, map)) = file.and_then(|file| Some((self.files.get(file)?, maps.get_mut(file)?))) else {
+            return problem;
+        };
+        let map = map.get_or_insert_with(|| Map::read(&source.text));
+        let position = map.marks.find(path.segments(), finding.on_key);
+        problem.file.clone_from(&source.name);
+        problem.set_position(position.line, position.column, &map.lines);
+        problem
+    }
+
+    // Items count across all files in the document, and from its beginning in each file.
+    fn in_file(&self, path: KeyPath) -> (Option<usize>, KeyPath) {
+        let Some(Segment::Key(section)) = path.segments().first() else {
+            return (None, path);
+        };
+        let Some(counts) = self.sections.get(section) else {
+            return (None, path);
+        };
+        let Some(Segment::Index(index)) = path.segments().get(1) else {
+            return (counts.iter().position(|count| *count > 0), path);
+        };
+        let mut before = 0;
+        for (file, count) in counts.iter().enumerate() {
+            if *index < before + count {
+                let mut segments = path.segments().to_vec();
+                segments[1] = Segment::Index(index - before);
+                return (Some(file), segments.into());
+            }
+            before += count;
+        }
+        (None, path)
+    }
+}

@@ -1,0 +1,81 @@
+//! HTTP calls that plugins make: each a task on the worker that runs the plugin, through the same upstreams,
+//! connections and time-outs as proxied requests.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::HOST;
+use http::{HeaderValue, Request};
+use tokio::sync::mpsc;
+
+use crate::body::{Body, BodyError};
+use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
+use crate::server::hop_by_hop;
+use crate::upstream::{self, Endpoint, SendError, Sent, Upstream};
+use crate::worker::Worker;
+
+/// Takes calls until the worker ends.
+pub async fn serve(worker: Rc<Worker>, mut jobs: mpsc::UnboundedReceiver<Fetch>) {
+    while let Some(job) = jobs.recv().await {
+        tokio::task::spawn_local(run(Rc::clone(&worker), job));
+    }
+}
+
+/// Makes the call, unless the guest goes away first.
+async fn run(worker: Rc<Worker>, mut job: Fetch) {
+    let (answer, _) = tokio::sync::oneshot::channel();
+    let mut waiting = std::mem::replace(&mut job.answer, answer);
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(job.timeout, call(&worker, job)) => outcome.unwrap_or(Err(FetchError::Timeout)),
+        () = waiting.closed() => return,
+    };
+    // A guest that went away just now does not want it any more.
+    let _ = waiting.send(outcome);
+}
+
+async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
+    let view = worker.view();
+    let upstream = view.snapshot.upstreams.get(job.upstream.as_str()).ok_or(FetchError::Denied)?;
+    let endpoint = upstream.pick().ok_or(FetchError::Unreachable)?;
+    let max_body = job.max_body;
+    let Sent { response, .. } = send(worker, upstream, endpoint, job).await?;
+    let (mut head, body) = response.into_parts();
+    hop_by_hop::strip(&mut head.headers);
+    let body = body.collect(max_body).await.map_err(from_body)?;
+    Ok(Fetched { status: head.status, headers: head.headers, body })
+}
+
+async fn send(worker: &Rc<Worker>, upstream: &Arc<Upstream>, endpoint: &Endpoint, job: Fetch) -> Result<Sent, FetchError> {
+    let request = request(job, endpoint);
+    let began = Instant::now();
+    let sent = upstream::send(&worker.connections, endpoint, &upstream.timeouts, request).await;
+    let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
+    worker.metrics.upstream_tried(&upstream.metrics, status, began.elapsed());
+    sent.map_err(|error| match error {
+        SendError::Connect(_) => FetchError::Unreachable,
+        SendError::Timeout(_) => FetchError::Timeout,
+        SendError::Broken(_) => FetchError::Reset,
+    })
+}
+
+fn request(job: Fetch, endpoint: &Endpoint) -> Request<Body> {
+    let mut request = Request::new(Body::from(job.body));
+    *request.method_mut() = job.method;
+    *request.uri_mut() = job.path.into();
+    *request.headers_mut() = job.headers;
+    if !request.headers().contains_key(HOST) {
+        if let Ok(host) = HeaderValue::from_str(&endpoint.authority) {
+            request.headers_mut().insert(HOST, host);
+        }
+    }
+    request
+}
+
+fn from_body(error: BodyError) -> FetchError {
+    match error {
+        BodyError::TooLarge(_) => FetchError::TooLarge,
+        BodyError::Stalled(_) => FetchError::Timeout,
+        BodyError::Broken | BodyError::Plugin | BodyError::Answered => FetchError::Reset,
+    }
+}

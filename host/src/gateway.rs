@@ -1,0 +1,411 @@
+//! The composition root: builds the parts, starts the workers, reloads, drains.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch as signalled};
+
+use crate::admin::Admin;
+use crate::cli::builtin_names;
+use crate::config::document::{self, Document};
+use crate::config::text::LogTarget;
+use crate::config::{self, Loaded, Problems, RouteArg, Sources};
+use crate::identity::{fetch::Http, jwks};
+use crate::limit::{Clock, Table};
+use crate::plugin::Loader;
+use crate::server::listen;
+use crate::snapshot::{Builder, Snapshot};
+use crate::telemetry::access_log::Target;
+use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::Endpoints;
+use crate::watch::{Files, Fingerprint, Watch};
+use crate::worker::{self, Listen, Phase};
+
+/// How often names of endpoints are looked up again.
+const RESOLVE: Duration = Duration::from_secs(30);
+/// How often idle buckets are let go of.
+const SWEEP: Duration = Duration::from_secs(30);
+/// A load balancer that asks for readiness does so more often than this.
+const ASKED: Duration = Duration::from_secs(60);
+
+/// How to run.
+pub struct Settings {
+    /// Where the configuration is.
+    pub config: ConfigSource,
+    /// The folder for compiled plugins.
+    pub cache: Option<PathBuf>,
+    /// Where the admin listener is, instead of what the configuration says.
+    pub admin: Option<SocketAddr>,
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// Where a configuration is.
+pub enum ConfigSource {
+    /// A file, or a folder of files.
+    Path(PathBuf),
+    /// The command line.
+    Arguments {
+        /// The routes.
+        routes: Vec<RouteArg>,
+        /// Where to listen.
+        listen: Option<SocketAddr>,
+    },
+}
+
+/// Why the gateway does not serve.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(Problems),
+    /// The machine does not give what is needed.
+    #[error("{what}: {cause}")]
+    Machine {
+        /// What was wanted.
+        what: String,
+        /// Why it was not had.
+        cause: String,
+    },
+}
+
+fn machine(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
+    let what = what.into();
+    move |error| StartError::Machine { what, cause: error.to_string() }
+}
+
+/// Serves until a signal ends it.
+pub fn run(settings: Settings) -> Result<(), StartError> {
+    let metrics = Metrics::new();
+    let loader = Loader::start(settings.cache.as_deref(), metrics.clone())
+        .map_err(|error| StartError::Machine { what: "plugin engine".into(), cause: error.to_string() })?;
+    let buckets = Arc::new(Table::new(Table::DEFAULT_CAPACITY));
+    let builder = Arc::new(Builder { loader, endpoints: Endpoints::default(), metrics: metrics.clone(), buckets: Arc::clone(&buckets) });
+
+    let loaded = settings.config.load().map_err(StartError::Config)?;
+    let snapshot = build(&builder, &loaded, None, 1).map_err(StartError::Config)?;
+    metrics.config_applied(1);
+    let log = AccessLog::start(target(&loaded.document.access_log), metrics.access_log_dropped())
+        .map_err(|error| StartError::Machine { what: "access log".into(), cause: error.to_string() })?;
+
+    let (phase, phases) = signalled::channel(Phase::Serving);
+    let shared = worker::Shared {
+        current: Arc::new(ArcSwap::from_pointee(snapshot)),
+        buckets,
+        clock: Clock::start(),
+        metrics,
+        log: Arc::new(log),
+        phase: phases,
+    };
+    let mut gateway = Gateway {
+        files: settings.config.files(&loaded),
+        fingerprint: None,
+        config: settings.config,
+        builder,
+        workers: Vec::new(),
+        listening: HashMap::new(),
+        document: loaded.document,
+        revision: 1,
+        phase,
+        shared,
+    };
+    gateway.start_workers(settings.workers)?;
+    gateway.start_listening()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(machine("runtime"))?;
+    runtime.block_on(gateway.serve(settings.admin))
+}
+
+struct Gateway {
+    config: ConfigSource,
+    builder: Arc<Builder>,
+    shared: worker::Shared,
+    phase: signalled::Sender<Phase>,
+    workers: Vec<WorkerHandle>,
+    listening: HashMap<Arc<str>, Listening>,
+    document: Document,
+    files: Option<Files>,
+    fingerprint: Option<Fingerprint>,
+    revision: u64,
+}
+
+struct WorkerHandle {
+    listen: mpsc::UnboundedSender<Listen>,
+    thread: JoinHandle<()>,
+}
+
+/// A listener with its sockets.
+struct Listening {
+    /// As configured; port 0 stays 0.
+    configured: SocketAddr,
+    stop: signalled::Sender<bool>,
+}
+
+/// Sockets that are bound and not in use yet.
+struct Bound {
+    name: Arc<str>,
+    configured: SocketAddr,
+    sockets: Vec<std::net::TcpListener>,
+}
+
+impl Gateway {
+    fn start_workers(&mut self, workers: usize) -> Result<(), StartError> {
+        for index in 0..workers {
+            let (listen, listeners) = mpsc::unbounded_channel();
+            let thread = worker::start(index, self.shared.clone(), listeners).map_err(machine("worker thread"))?;
+            self.workers.push(WorkerHandle { listen, thread });
+        }
+        Ok(())
+    }
+
+    fn start_listening(&mut self) -> Result<(), StartError> {
+        let document = self.document.clone();
+        for bound in self.bind(&document)? {
+            self.listen(&document, bound);
+        }
+        Ok(())
+    }
+
+    /// Binds the listeners of a document that are not bound yet.
+    fn bind(&self, document: &Document) -> Result<Vec<Bound>, StartError> {
+        let mut bound = Vec::new();
+        for listener in &document.listeners {
+            let (name, configured): (Arc<str>, _) = (listener.name.as_str().into(), listener.address.0);
+            if self.listening.get(&name).is_some_and(|listening| listening.configured == configured) {
+                continue;
+            }
+            let sockets = listen::bind(configured, self.workers.len()).map_err(machine(format!("listener {name} on {configured}")))?;
+            bound.push(Bound { name, configured, sockets });
+        }
+        Ok(bound)
+    }
+
+    fn listen(&mut self, document: &Document, bound: Bound) {
+        let secure = document.listeners.iter().any(|listener| *listener.name == *bound.name && listener.tls.is_some());
+        let address = bound.sockets[0].local_addr().map_or(bound.configured, |address| address);
+        announce(&format!("listening {} {}://{address}", bound.name, if secure { "https" } else { "http" }));
+        let (stop, stopped) = signalled::channel(false);
+        for (worker, socket) in self.workers.iter().zip(bound.sockets) {
+            let _ = worker.listen.send(Listen { name: Arc::clone(&bound.name), socket, stop: stopped.clone() });
+        }
+        // Where the address changed, the old sockets stop once the new ones accept.
+        if let Some(replaced) = self.listening.insert(bound.name, Listening { configured: bound.configured, stop }) {
+            let _ = replaced.stop.send(true);
+        }
+    }
+
+    async fn serve(mut self, admin_address: Option<SocketAddr>) -> Result<(), StartError> {
+        let admin = Admin::new(self.shared.metrics.clone(), Arc::clone(&self.shared.current));
+        self.start_admin(&admin, admin_address).await?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(machine("signals"))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("signals"))?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(machine("signals"))?;
+        self.spawn_upkeep();
+        self.refresh_keys();
+        let mut watch = Watch::start();
+        self.watch(&mut watch);
+        admin.set_ready(true);
+        announce("ready");
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    self.shared.log.reopen();
+                    self.reload().await;
+                    self.watch(&mut watch);
+                }
+                () = watch.changed() => {
+                    if self.has_changed() {
+                        self.reload().await;
+                        self.watch(&mut watch);
+                    }
+                }
+            }
+        }
+        tokio::select! {
+            () = self.drain(&admin) => {}
+            // A second signal is somebody who does not want to wait.
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.shared.log.close(Duration::from_secs(1));
+        Ok(())
+    }
+
+    async fn start_admin(&self, admin: &Arc<Admin>, address: Option<SocketAddr>) -> Result<(), StartError> {
+        let configured = self.document.admin.as_ref().map(|admin| admin.address.0);
+        let Some(address) = address.or(configured) else { return Ok(()) };
+        if !address.ip().is_loopback() {
+            let cause = "only loopback addresses until the admin API has tokens".into();
+            return Err(StartError::Machine { what: format!("admin listener on {address}"), cause });
+        }
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(machine(format!("admin listener on {address}")))?;
+        let bound = listener.local_addr().map_err(machine("admin listener"))?;
+        announce(&format!("listening admin http://{bound}"));
+        tokio::spawn(Arc::clone(admin).serve(listener));
+        Ok(())
+    }
+
+    /// What has to be done now and then, and nothing waits for.
+    fn spawn_upkeep(&self) {
+        let builder = Arc::clone(&self.builder);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RESOLVE).await;
+                let named = builder.endpoints.named();
+                let _ = tokio::task::spawn_blocking(move || named.iter().for_each(|endpoint| endpoint.resolve())).await;
+            }
+        });
+        let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                buckets.sweep(clock.now());
+            }
+        });
+    }
+
+    fn refresh_keys(&self) {
+        let snapshot = self.shared.current.load();
+        jwks::spawn_refresh(&snapshot.issuers, &tokio::runtime::Handle::current(), &Arc::new(Http::new()));
+    }
+
+    fn watch(&mut self, watch: &mut Watch) {
+        if let Some(files) = &self.files {
+            watch.set(files);
+            self.fingerprint = Some(files.fingerprint());
+        }
+    }
+
+    fn has_changed(&self) -> bool {
+        self.files.as_ref().map(Files::fingerprint) != self.fingerprint
+    }
+
+    /// Applies the configuration as it is now, whole or not at all.
+    async fn reload(&mut self) {
+        let began = Instant::now();
+        match self.try_reload().await {
+            Ok(()) => tracing::info!(revision = self.revision, took = ?began.elapsed(), "configuration applied"),
+            Err((reason, error)) => {
+                self.shared.metrics.config_rejected(reason);
+                tracing::error!(revision = self.revision, "configuration refused, the last good one stays: {error}");
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<(), (&'static str, StartError)> {
+        let loaded = self.config.load().map_err(|problems| ("invalid", StartError::Config(problems)))?;
+        let (snapshot, loaded) = self.rebuild(loaded).await.map_err(|error| ("plugin", error))?;
+        let bound = self.bind(&loaded.document).map_err(|error| ("listener", error))?;
+        self.files = self.config.files(&loaded);
+        self.swap(snapshot, loaded.document, bound);
+        Ok(())
+    }
+
+    async fn rebuild(&self, loaded: Loaded) -> Result<(Snapshot, Loaded), StartError> {
+        let (builder, current, revision) = (Arc::clone(&self.builder), self.shared.current.load_full(), self.revision + 1);
+        let built = tokio::task::spawn_blocking(move || build(&builder, &loaded, Some(&current), revision).map(|snapshot| (snapshot, loaded)));
+        match built.await {
+            Ok(built) => built.map_err(StartError::Config),
+            Err(error) => Err(StartError::Machine { what: "building the configuration".into(), cause: error.to_string() }),
+        }
+    }
+
+    fn swap(&mut self, snapshot: Snapshot, document: Document, bound: Vec<Bound>) {
+        self.revision = snapshot.revision;
+        self.shared.current.store(Arc::new(snapshot));
+        for bound in bound {
+            self.listen(&document, bound);
+        }
+        self.listening.retain(|name, listening| {
+            let stays = document.listeners.iter().any(|listener| *listener.name == **name);
+            if !stays {
+                let _ = listening.stop.send(true);
+            }
+            stays
+        });
+        if document.access_log != self.document.access_log || document.admin != self.document.admin {
+            tracing::warn!("access_log and admin take effect at the next start");
+        }
+        self.document = document;
+        self.shared.metrics.config_applied(self.revision);
+        self.shared.metrics.sweep();
+        self.builder.loader.sweep();
+        self.refresh_keys();
+    }
+
+    /// Readiness off, then no new connections, then no connections.
+    async fn drain(&mut self, admin: &Admin) {
+        let drain = self.shared.current.load().drain;
+        tracing::info!(ready_delay = ?drain.ready_delay, deadline = ?drain.deadline, "draining");
+        admin.set_ready(false);
+        let _ = self.phase.send(Phase::Draining);
+        if admin.was_asked_within(ASKED) {
+            tokio::time::sleep(drain.ready_delay).await;
+        }
+        for listening in self.listening.values() {
+            let _ = listening.stop.send(true);
+        }
+        // What the kernel had queued is accepted before connections are told to close.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = self.phase.send(Phase::Closing);
+        let deadline = Instant::now() + drain.deadline;
+        while !self.workers.iter().all(|worker| worker.thread.is_finished()) {
+            if Instant::now() >= deadline {
+                tracing::warn!("requests were still under way at the deadline");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl ConfigSource {
+    fn load(&self) -> Result<Loaded, Problems> {
+        let mut loaded = match self {
+            ConfigSource::Path(path) => config::load(path, &builtin_names())?,
+            ConfigSource::Arguments { routes, listen } => Loaded {
+                document: Document::from_routes(routes, *listen),
+                sources: Sources::default(),
+                warnings: Problems::default(),
+            },
+        };
+        loaded.document.ensure_listener();
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(loaded)
+    }
+
+    fn files(&self, loaded: &Loaded) -> Option<Files> {
+        match self {
+            ConfigSource::Path(path) => Some(Files::of(path, loaded)),
+            ConfigSource::Arguments { .. } => None,
+        }
+    }
+}
+
+fn build(builder: &Builder, loaded: &Loaded, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Problems> {
+    builder.build(loaded, previous, revision).map_err(|findings| Problems::new(loaded.sources.locate(findings)))
+}
+
+fn target(log: &document::AccessLog) -> Target {
+    match &log.to {
+        LogTarget::Stdout => Target::Stdout,
+        LogTarget::Stderr => Target::Stderr,
+        LogTarget::Off => Target::Off,
+        LogTarget::File(path) => Target::File(path.clone()),
+    }
+}
+
+/// A line for people and scripts that started the process.
+fn announce(line: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,325 @@
+//! One issuer of tokens: its settings, checked once, and the keys it is known to sign with at the moment.
+
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwapOption;
+use http::{Uri, uri::Scheme};
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::identity::{
+    Refusal,
+    claims::Claims,
+    key::{self, KeyError, KeySet, KeySetError},
+    token::Token,
+};
+
+/// An issuer as configured. Two that are equal are the same issuer, whose keys survive a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What its tokens have as `iss`, to the letter.
+    pub issuer: String,
+    /// What its tokens must name in `aud`, one of them; empty for anything.
+    pub audiences: Vec<String>,
+    /// The algorithms it may sign with, by their JOSE names.
+    pub algorithms: Vec<String>,
+    /// Where its keys are.
+    pub keys: KeySource,
+    /// How far ahead of our clock its `nbf` and `iat` may be.
+    pub leeway: Duration,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A JSON Web Key Set in a file, read when the configuration is.
+    File(PathBuf),
+    /// A JSON Web Key Set at an `http` or `https` address, fetched again and again.
+    Url(String),
+    /// A secret shared with the issuer, for HS256, HS384 and HS512.
+    Secret(Secret),
+}
+
+/// A secret that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+/// An issuer at work.
+#[derive(Debug)]
+pub struct Issuer {
+    settings: Settings,
+    algorithms: Vec<Algorithm>,
+    url: Option<Uri>,
+    keys: ArcSwapOption<KeySet>,
+    wake: Arc<Notify>,
+    attended: AtomicBool,
+}
+
+/// What is wrong with a configured issuer.
+#[derive(Debug, Error)]
+pub enum IssuerError {
+    /// Two issuers of one name.
+    #[error("there are two issuers named {0}")]
+    TwoOfAName(String),
+    /// An empty `issuer`.
+    #[error("issuer {0} does not say what its tokens have as `iss`")]
+    NoIssuer(String),
+    /// No algorithm at all.
+    #[error("issuer {0} allows no algorithm")]
+    NoAlgorithm(String),
+    /// Not an algorithm we verify with; `none` is one of those.
+    #[error("issuer {issuer} allows {algorithm:?}, which is not one of {}", ALGORITHMS.join(" "))]
+    UnknownAlgorithm {
+        /// Its name.
+        issuer: String,
+        /// What it allows.
+        algorithm: String,
+    },
+    /// An algorithm that none of its keys can do.
+    #[error("issuer {issuer} allows {algorithm}, and none of its keys is for that{}", hint(.algorithm, *.secret))]
+    NoKeyFor {
+        /// Its name.
+        issuer: String,
+        /// What it allows.
+        algorithm: &'static str,
+        /// It has a secret and not public keys.
+        secret: bool,
+    },
+    /// A leeway too long to be safe.
+    #[error("issuer {issuer} has a leeway of {leeway:?}; a minute is the most")]
+    Leeway {
+        /// Its name.
+        issuer: String,
+        /// What it has.
+        leeway: Duration,
+    },
+    /// A key set that cannot be read.
+    #[error("the keys of issuer {issuer} cannot be read from {}", path.display())]
+    Unreadable {
+        /// Its name.
+        issuer: String,
+        /// Where its keys should be.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A key set that is none, or not one to trust.
+    #[error("the keys of issuer {issuer} in {} are not usable", path.display())]
+    BadKeys {
+        /// Its name.
+        issuer: String,
+        /// Where they are.
+        path: PathBuf,
+        /// Why not.
+        source: KeySetError,
+    },
+    /// A secret that can be guessed.
+    #[error("the secret of issuer {issuer} is not usable; 32 bytes are the least")]
+    BadSecret {
+        /// Its name.
+        issuer: String,
+        /// Why not.
+        source: KeyError,
+    },
+    /// An address we do not fetch from.
+    #[error("issuer {issuer} has its keys at {url:?}, which is not an http or https address of a host")]
+    BadUrl {
+        /// Its name.
+        issuer: String,
+        /// What it has.
+        url: String,
+    },
+}
+
+/// The algorithms tokens are verified with, by their JOSE names.
+pub const ALGORITHMS: [&str; 12] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
+
+// === impl Settings ===
+
+impl Settings {
+    /// The leeway where the configuration says nothing.
+    pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+
+    const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+    fn check(&self) -> Result<Vec<Algorithm>, IssuerError> {
+        let issuer = || self.name.clone();
+        if self.issuer.is_empty() {
+            return Err(IssuerError::NoIssuer(issuer()));
+        }
+        if self.algorithms.is_empty() {
+            return Err(IssuerError::NoAlgorithm(issuer()));
+        }
+        if self.leeway > Self::MAX_LEEWAY {
+            return Err(IssuerError::Leeway { issuer: issuer(), leeway: self.leeway });
+        }
+        let unknown = |algorithm: &String| IssuerError::UnknownAlgorithm { issuer: issuer(), algorithm: algorithm.clone() };
+        self.algorithms.iter().map(|name| key::algorithm(name).ok_or_else(|| unknown(name))).collect()
+    }
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    /// Checks the settings and reads the keys, unless they have to be fetched.
+    pub fn build(settings: Settings) -> Result<Self, IssuerError> {
+        let algorithms = settings.check()?;
+        let (keys, url) = match &settings.keys {
+            KeySource::File(path) => (Some(read(&settings.name, path)?), None),
+            KeySource::Secret(secret) => (Some(share(&settings.name, secret)?), None),
+            KeySource::Url(url) => (None, Some(address(&settings.name, url)?)),
+        };
+        check_algorithms(&settings.name, &algorithms, keys.as_ref())?;
+        let keys = ArcSwapOption::from_pointee(keys);
+        Ok(Self { settings, algorithms, url, keys, wake: Arc::default(), attended: AtomicBool::new(false) })
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Verifies the signature, then the claims; says when the token ends and by which keys that holds.
+    pub fn verify(&self, token: &Token, claims: &Claims, now: SystemTime) -> Result<(SystemTime, Arc<KeySet>), Refusal> {
+        let keys = self.keys.load_full().ok_or(Refusal::KeysUnavailable)?;
+        if let Err(refusal) = key::verify_signature(&keys, &self.algorithms, token) {
+            self.ask_for_keys(&keys, token.header.kid.as_deref());
+            return Err(refusal);
+        }
+        let expires = claims.check_time(now, self.settings.leeway)?;
+        claims.check_audience(&self.settings.audiences)?;
+        Ok((expires, keys))
+    }
+
+    /// True while tokens are verified by exactly these keys.
+    pub fn uses(&self, keys: &Arc<KeySet>) -> bool {
+        self.keys.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, keys))
+    }
+
+    /// True once there are keys.
+    pub fn has_keys(&self) -> bool {
+        self.keys.load().is_some()
+    }
+
+    /// Takes over what was fetched. The keys in use stay if nothing changed, and with them what was verified by them.
+    pub fn accept(&self, keys: KeySet) {
+        for skipped in keys.skipped() {
+            warn!(issuer = self.settings.name, key = skipped.key, reason = %skipped.reason, "skipped a key");
+        }
+        let unchanged = self.keys.load().as_ref().is_some_and(|current| current.is_same(&keys));
+        if !unchanged {
+            self.keys.store(Some(Arc::new(keys)));
+        }
+    }
+
+    /// Stops to trust the keys.
+    pub fn forget_keys(&self) {
+        self.keys.store(None);
+    }
+
+    /// Where its keys are fetched from, and what asks for them out of turn.
+    pub fn remote(&self) -> Option<(Uri, Arc<Notify>)> {
+        Some((self.url.clone()?, self.wake.clone()))
+    }
+
+    /// True the first time it is asked, so that one loop fetches the keys and no second.
+    pub fn claim(&self) -> bool {
+        !self.attended.swap(true, Relaxed)
+    }
+
+    /// True if `other`, configured now, is this very issuer: the same settings and, from a file, the same keys.
+    pub fn is_same(&self, other: &Issuer) -> bool {
+        let same_keys = || match (self.keys.load().as_ref(), other.keys.load().as_ref()) {
+            (Some(ours), Some(theirs)) => ours.is_same(theirs),
+            _ => false,
+        };
+        self.settings == other.settings && (self.url.is_some() || same_keys())
+    }
+
+    // Only says so; the loop that fetches decides when. A file or a secret has no loop, and nobody listens.
+    fn ask_for_keys(&self, keys: &KeySet, kid: Option<&str>) {
+        let unknown = kid.is_none_or(|kid| !keys.has(kid));
+        if unknown && self.url.is_some() {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        // Its loop looks up, finds nobody, and ends.
+        self.wake.notify_one();
+    }
+}
+
+fn read(issuer: &str, path: &PathBuf) -> Result<KeySet, IssuerError> {
+    let text = fs::read(path).map_err(|source| IssuerError::Unreadable { issuer: issuer.into(), path: path.clone(), source })?;
+    KeySet::parse(&text).map_err(|source| IssuerError::BadKeys { issuer: issuer.into(), path: path.clone(), source })
+}
+
+fn share(issuer: &str, secret: &Secret) -> Result<KeySet, IssuerError> {
+    KeySet::of_secret(&secret.0).map_err(|source| IssuerError::BadSecret { issuer: issuer.into(), source })
+}
+
+fn address(issuer: &str, url: &str) -> Result<Uri, IssuerError> {
+    let is_ours = |uri: &Uri| {
+        let scheme = uri.scheme().is_some_and(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+        let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        scheme && plain
+    };
+    let uri = url.parse().ok().filter(is_ours);
+    uri.ok_or_else(|| IssuerError::BadUrl { issuer: issuer.into(), url: url.into() })
+}
+
+// A public key must never be taken for a secret. Keys yet to be fetched are public, whatever they turn out to be.
+fn check_algorithms(issuer: &str, algorithms: &[Algorithm], keys: Option<&KeySet>) -> Result<(), IssuerError> {
+    let able = |algorithm: &Algorithm| match keys {
+        Some(keys) => keys.supports(*algorithm),
+        None => algorithm.family() != AlgorithmFamily::Hmac,
+    };
+    let secret = keys.is_some_and(KeySet::is_secret);
+    // Several are allowed ahead of a rotation; a kind of key that can never come is a mistake.
+    let possible = |algorithm: &Algorithm| (algorithm.family() == AlgorithmFamily::Hmac) == secret;
+    let impossible = algorithms.iter().find(|algorithm| !possible(algorithm));
+    let useless = || algorithms.first().filter(|_| !algorithms.iter().any(able));
+    let short = || algorithms.iter().find(|algorithm| secret && !able(algorithm));
+    match impossible.or_else(useless).or_else(short) {
+        Some(algorithm) => Err(IssuerError::NoKeyFor { issuer: issuer.into(), algorithm: name_of(*algorithm), secret }),
+        None => Ok(()),
+    }
+}
+
+fn name_of(algorithm: Algorithm) -> &'static str {
+    let is_it = |name: &&&str| key::algorithm(name) == Some(algorithm);
+    ALGORITHMS.iter().find(is_it).copied().expect("the list names every algorithm there is")
+}
+
+fn hint(algorithm: &str, secret: bool) -> &'static str {
+    match (algorithm.starts_with("HS"), secret) {
+        (true, false) => "; HS algorithms need a secret",
+        (true, true) => "; a secret must be at least as long as the hash",
+        (false, true) => "; a secret is for HS algorithms",
+        (false, false) => "",
+    }
+}
+
+// === impl Secret ===
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{} bytes", self.0.len())
+    }
+}

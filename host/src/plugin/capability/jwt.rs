@@ -1,0 +1,63 @@
+//! `jwt`: token verification by the host.
+
+use serde_json::Value;
+
+use crate::caller::Caller;
+use crate::identity;
+use crate::plugin::bindings::gatehouse::plugin::jwt::{Host, Refusal, Verified};
+use crate::plugin::state::HostState;
+use crate::telemetry::metrics::{AuthMethod, AuthResult};
+
+impl Host for HostState {
+    fn verify(&mut self, token: Vec<u8>, issuers: Vec<String>, claims: Vec<String>) -> wasmtime::Result<Result<Verified, Refusal>> {
+        let call = self.request()?;
+        let outcome = call.services.issuers.verify(&token, &issuers);
+        call.services.decisions.auth(AuthMethod::Jwt, outcome.as_ref().map_or_else(|refusal| result(*refusal), |_| AuthResult::Accepted));
+        Ok(outcome.map_err(Refusal::from).map(|verified| {
+            let answer = Verified {
+                issuer: verified.issuer.to_string(),
+                subject: verified.subject.to_string(),
+                scope: verified.scope.to_string(),
+                claims: claims.iter().map(|name| verified.claims.get(name).map(text)).collect(),
+            };
+            call.candidate = Some(Caller::Token(verified));
+            answer
+        }))
+    }
+}
+
+/// A string as it is, anything else as JSON.
+fn text(claim: &Value) -> String {
+    match claim {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl From<identity::Refusal> for Refusal {
+    fn from(refusal: identity::Refusal) -> Self {
+        match refusal {
+            identity::Refusal::Malformed => Refusal::Malformed,
+            identity::Refusal::UnknownIssuer => Refusal::UnknownIssuer,
+            identity::Refusal::BadSignature => Refusal::BadSignature,
+            identity::Refusal::Expired => Refusal::Expired,
+            identity::Refusal::NotYetValid => Refusal::NotYetValid,
+            identity::Refusal::WrongAudience => Refusal::WrongAudience,
+            identity::Refusal::BadClaims => Refusal::BadClaims,
+            identity::Refusal::KeysUnavailable => Refusal::KeysUnavailable,
+        }
+    }
+}
+
+fn result(refusal: identity::Refusal) -> AuthResult {
+    match refusal {
+        identity::Refusal::Malformed => AuthResult::Malformed,
+        identity::Refusal::UnknownIssuer => AuthResult::UnknownIssuer,
+        identity::Refusal::BadSignature => AuthResult::BadSignature,
+        identity::Refusal::Expired => AuthResult::Expired,
+        identity::Refusal::NotYetValid => AuthResult::NotYetValid,
+        identity::Refusal::WrongAudience => AuthResult::WrongAudience,
+        identity::Refusal::BadClaims => AuthResult::BadClaims,
+        identity::Refusal::KeysUnavailable => AuthResult::Unavailable,
+    }
+}

@@ -1,0 +1,34 @@
+//! `log`: lines for the gateway's log, bounded for each call.
+
+use crate::plugin::bindings::gatehouse::plugin::log::{Host, Level};
+use crate::plugin::state::HostState;
+
+impl Host for HostState {
+    fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        match self.log_bytes_left.checked_sub(message.len()) {
+            Some(left) => self.log_bytes_left = left,
+            None => {
+                self.plugin.handle.log_dropped();
+                return Ok(());
+            }
+        }
+        self.write(level, &message);
+        Ok(())
+    }
+}
+
+impl HostState {
+    fn write(&self, level: Level, message: &str) {
+        let (plugin, version) = (&*self.plugin.name, &*self.plugin.version);
+        let request_id = self.call.as_ref().map(|call| call.id.to_string()).unwrap_or_default();
+        // Escaped, so that a guest cannot forge lines or colour terminals.
+        let message = message.escape_debug();
+        match level {
+            Level::Debug => tracing::debug!(target: "plugin", plugin, version, request_id, "{message}"),
+            Level::Info => tracing::info!(target: "plugin", plugin, version, request_id, "{message}"),
+            Level::Warn => tracing::warn!(target: "plugin", plugin, version, request_id, "{message}"),
+            Level::Error => tracing::error!(target: "plugin", plugin, version, request_id, "{message}"),
+        }
+    }
+}

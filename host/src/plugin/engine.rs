@@ -1,0 +1,131 @@
+//! The engine: compiler settings, the pooling allocator and the clock that interrupts guests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often guests are interrupted to have their CPU time looked at.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// The largest linear memory that a plugin's limit may ask for; only address space is reserved for it.
+pub const MAX_MEMORY: usize = 512 << 20;
+/// The largest table that a plugin's limit may ask for.
+pub const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Component instances alive at one time in the whole process.
+const MAX_INSTANCES: u32 = 1_000;
+/// The stack of a guest. A worker's own stack has to be larger.
+const MAX_WASM_STACK: usize = 512 << 10;
+
+/// The engine for the hot path, and the thread that advances its epoch.
+pub struct Engine {
+    wasm: wasmtime::Engine,
+    _ticker: Ticker,
+}
+
+impl Engine {
+    /// Starts an engine. Where the address space for the pool cannot be had (a container with a limit on it),
+    /// instances are allocated one by one, which is slower and works.
+    pub fn start() -> wasmtime::Result<Self> {
+        let wasm = wasmtime::Engine::new(&pooled(settings())).or_else(|error| {
+            tracing::warn!(%error, "no address space for pooled instances; allocating them one by one");
+            wasmtime::Engine::new(&settings())
+        })?;
+        let ticker = Ticker::start(wasm.weak());
+        Ok(Self { wasm, _ticker: ticker })
+    }
+
+    /// wasmtime's engine.
+    pub fn wasm(&self) -> &wasmtime::Engine {
+        &self.wasm
+    }
+}
+
+fn settings() -> Config {
+    let mut config = Config::new();
+    config
+        // Component-model async makes every call two to five times dearer, and the contract has none.
+        .concurrency_support(false)
+        // Guests are interrupted by epochs: fuel costs two to three times as much.
+        .epoch_interruption(true)
+        .max_wasm_stack(MAX_WASM_STACK)
+        .async_stack_size(MAX_WASM_STACK + (512 << 10))
+        // A tenant's stack is not shown to the next one.
+        .async_stack_zeroing(true)
+        // Proposals that no toolchain for this contract needs are attack surface.
+        .wasm_memory64(false)
+        .wasm_tail_call(false)
+        .wasm_relaxed_simd(false)
+        // Frames are for the author's eyes; a handful tells where, and collecting them is most of a trap's cost.
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8))
+        .native_unwind_info(false)
+        .memory_init_cow(true)
+        .cranelift_opt_level(wasmtime::OptLevel::Speed);
+    config
+}
+
+fn pooled(mut config: Config) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(MAX_INSTANCES)
+        .total_core_instances(4 * MAX_INSTANCES)
+        .total_memories(MAX_INSTANCES)
+        .total_tables(2 * MAX_INSTANCES)
+        .total_stacks(MAX_INSTANCES)
+        .max_memory_size(MAX_MEMORY)
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .max_core_instances_per_component(64)
+        .max_memories_per_component(4)
+        .max_tables_per_component(16)
+        .max_core_instance_size(1 << 20)
+        .max_component_instance_size(1 << 20)
+        // Pages a guest touched stay resident and are reset in place, up to this much; beyond it they are given back.
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(16 << 10);
+    if swap_is_off() {
+        // Resetting only dirty pages halves the cost of an instance. In wasmtime 48.0.8 the scan misses dirty pages
+        // that were swapped out (PR 14357), which would show one instance's memory to the next: never with swap.
+        pool.pagemap_scan(Enabled::Auto);
+    }
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// `/proc/swaps` has one line of heading, and one for each swap area.
+fn swap_is_off() -> bool {
+    std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1)
+}
+
+/// The thread that advances the epoch; it ends with the value.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::EngineWeak) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("gatehouse-tick".into())
+            .spawn(move || {
+                while !seen.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    let Some(engine) = engine.upgrade() else { return };
+                    engine.increment_epoch();
+                }
+            })
+            .expect("a process that cannot start one thread cannot serve");
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! From bytes to something that can be called: structure, imports against grants, code, configuration.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use crate::telemetry::Metrics;
+
+use super::bindings::PluginPre;
+use super::capability::{self, kv_store::KvStore};
+use super::compile::{Cache, Sha256Digest};
+use super::engine::Engine;
+use super::fault::Fault;
+use super::inspect::{self, Malformed};
+use super::maker::Maker;
+use super::state::HostState;
+use super::usage::{Indexes, Parts, Shared, Usage};
+use super::{Capability, Grants, Isolation, Limits, wasi};
+
+/// The package of the contract, in front of every import of it.
+const PACKAGE: &str = "gatehouse:plugin/";
+const VERSION: &str = "@0.1.0";
+
+/// Why a component is not taken.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Not a component, or out of proportion.
+    #[error("the file is {0}")]
+    Malformed(#[from] Malformed),
+    /// It does not compile.
+    #[error("the component does not compile: {0}")]
+    Compile(String),
+    /// It imports a capability that it was not granted.
+    #[error("it imports `{import}`, which needs the grant `{grant}`")]
+    NotGranted {
+        /// The import's full name.
+        import: String,
+        /// What to write into `grants`.
+        grant: &'static str,
+    },
+    /// It imports something that the gateway does not have.
+    #[error("it imports `{import}`, which this gateway does not offer")]
+    UnknownImport {
+        /// The import's full name.
+        import: String,
+    },
+    /// It does not export the world `plugin`.
+    #[error("it is not a plugin: {0}")]
+    NotAPlugin(String),
+    /// Its `configure` said no.
+    #[error("its configuration is refused: {0}")]
+    Config(String),
+    /// Its `configure` faulted.
+    #[error("it {0} during configure")]
+    Configure(Fault),
+}
+
+/// A component that was compiled and looked at.
+pub struct Artifact {
+    /// Of its bytes.
+    pub digest: Sha256Digest,
+    /// Its size in bytes.
+    pub size: usize,
+    /// The full names of what it imports.
+    pub imports: Vec<String>,
+    component: Component,
+}
+
+impl Artifact {
+    fn waits(&self) -> bool {
+        self.imports.iter().any(|import| import.starts_with("gatehouse:plugin/http@"))
+    }
+}
+
+/// What makes a usage: two that agree on all of it are one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UsageSpec {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// Its component.
+    pub digest: Sha256Digest,
+    /// Its configuration, as JSON.
+    pub config: Arc<str>,
+    /// How long instances live.
+    pub isolation: Isolation,
+    /// What it may consume.
+    pub limits: Arc<Limits>,
+    /// What it may call.
+    pub grants: Arc<Grants>,
+}
+
+/// Loads components and keeps what is loaded while it is in use.
+pub struct Loader {
+    engine: Engine,
+    cache: Option<Cache>,
+    maker: Maker,
+    metrics: Metrics,
+    artifacts: Mutex<HashMap<Sha256Digest, Weak<Artifact>>>,
+    usages: Mutex<HashMap<UsageSpec, Weak<Usage>>>,
+    stores: Mutex<HashMap<Arc<str>, Arc<KvStore>>>,
+    indexes: Indexes,
+    serials: AtomicU64,
+}
+
+impl Loader {
+    /// Starts the engine. `cache` is the folder for compiled components; without one, or where it cannot be written,
+    /// every start compiles.
+    pub fn start(cache: Option<&Path>, metrics: Metrics) -> wasmtime::Result<Self> {
+        Ok(Self {
+            engine: Engine::start()?,
+            cache: cache.and_then(open_cache),
+            maker: Maker::start(),
+            metrics,
+            artifacts: Mutex::default(),
+            usages: Mutex::default(),
+            stores: Mutex::default(),
+            indexes: Indexes::default(),
+            serials: AtomicU64::new(1),
+        })
+    }
+
+    /// Checks and compiles a component, or finds it compiled. Blocks.
+    pub fn artifact(&self, bytes: &[u8]) -> Result<Arc<Artifact>, Refusal> {
+        let digest = Sha256Digest::of(bytes);
+        if let Some(artifact) = self.artifacts.lock().get(&digest).and_then(Weak::upgrade) {
+            return Ok(artifact);
+        }
+        inspect::inspect(bytes)?;
+        let component = self.compile(bytes, digest).map_err(|error| Refusal::Compile(format!("{error:#}")))?;
+        // The image that instances are copied from is made now, not by the first request.
+        component.initialize_copy_on_write_image().map_err(|error| Refusal::Compile(error.to_string()))?;
+        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports: imports(&self.engine, &component), component });
+        self.artifacts.lock().insert(digest, Arc::downgrade(&artifact));
+        Ok(artifact)
+    }
+
+    /// Links a component with what it was granted, configures it, and learns what it needs; or finds the one that
+    /// agrees. Blocks, and must not be called from within an async runtime.
+    pub fn usage(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Arc<Usage>, Refusal> {
+        if let Some(usage) = self.usages.lock().get(spec).and_then(Weak::upgrade) {
+            return Ok(usage);
+        }
+        let usage = self.new_usage(artifact, spec)?;
+        self.usages.lock().insert(spec.clone(), Arc::downgrade(&usage));
+        Ok(usage)
+    }
+
+    /// Checks imports against grants without configuring anything.
+    pub fn link(&self, artifact: &Artifact, grants: &Grants) -> Result<PluginPre<HostState>, Refusal> {
+        artifact.imports.iter().try_for_each(|import| granted(import, grants))?;
+        let mut linker = Linker::new(self.engine.wasm());
+        capability::link(&mut linker, grants).and_then(|()| wasi::link(&mut linker)).map_err(not_a_plugin)?;
+        let linked = linker.instantiate_pre(&artifact.component).map_err(not_a_plugin)?;
+        PluginPre::new(linked).map_err(not_a_plugin)
+    }
+
+    /// Forgets what nobody uses any more. To be called after each reload.
+    pub fn sweep(&self) {
+        self.artifacts.lock().retain(|_, artifact| artifact.strong_count() > 0);
+        self.usages.lock().retain(|_, usage| usage.strong_count() > 0);
+    }
+
+    fn compile(&self, bytes: &[u8], digest: Sha256Digest) -> wasmtime::Result<Component> {
+        match &self.cache {
+            Some(cache) => cache.component(self.engine.wasm(), bytes, digest),
+            None => Component::new(self.engine.wasm(), bytes),
+        }
+    }
+
+    fn new_usage(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Arc<Usage>, Refusal> {
+        let parts = Parts {
+            serial: self.serials.fetch_add(1, Ordering::Relaxed),
+            index: self.indexes.lease(),
+            plugin: self.shared(spec),
+            isolation: spec.isolation,
+            limits: Arc::clone(&spec.limits),
+            grants: Arc::clone(&spec.grants),
+            config: Arc::clone(&spec.config),
+            pre: self.link(artifact, &spec.grants)?,
+            waits: artifact.waits(),
+            maker: self.maker.clone(),
+            artifact: Arc::clone(artifact),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| Refusal::Compile(error.to_string()))?;
+        runtime.block_on(Usage::new(parts)).map_err(|fault| match fault {
+            Fault::Failed(message) | Fault::Invalid(message) => Refusal::Config(message),
+            fault => Refusal::Configure(fault),
+        })
+    }
+
+    fn shared(&self, spec: &UsageSpec) -> Arc<Shared> {
+        let version: Arc<str> = spec.digest.short().into();
+        Arc::new(Shared {
+            name: Arc::clone(&spec.plugin),
+            kv: self.store(&spec.plugin, spec.limits.kv_bytes),
+            metrics: self.metrics.plugin_metrics(&spec.plugin),
+            handle: self.metrics.plugin(&spec.plugin, &version),
+            version,
+        })
+    }
+
+    /// A plugin's store lives as long as the process, so that a reload or a new version keeps what is in it.
+    fn store(&self, plugin: &Arc<str>, quota: usize) -> Arc<KvStore> {
+        let mut stores = self.stores.lock();
+        Arc::clone(stores.entry(Arc::clone(plugin)).or_insert_with(|| Arc::new(KvStore::new(quota))))
+    }
+}
+
+fn open_cache(folder: &Path) -> Option<Cache> {
+    Cache::open(folder)
+        .inspect_err(|error| tracing::warn!(%error, folder = %folder.display(), "no cache for compiled components; every start compiles"))
+        .ok()
+}
+
+fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+    let kind = component.component_type();
+    let named = kind.imports(engine.wasm()).filter(|(_, item)| !is_only_types(engine, &item.ty));
+    named.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// An interface that has types only asks for nothing.
+fn is_only_types(engine: &Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => instance.exports(engine.wasm()).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_))),
+        _ => false,
+    }
+}
+
+fn granted(import: &str, grants: &Grants) -> Result<(), Refusal> {
+    if wasi::offers(import) {
+        return Ok(());
+    }
+    let capability = import.strip_prefix(PACKAGE).and_then(|rest| rest.strip_suffix(VERSION)).and_then(Capability::from_name);
+    match capability {
+        Some(capability) if grants.allow(capability) => Ok(()),
+        Some(capability) => Err(Refusal::NotGranted { import: import.to_owned(), grant: capability.name() }),
+        None => Err(Refusal::UnknownImport { import: import.to_owned() }),
+    }
+}
+
+fn not_a_plugin(error: wasmtime::Error) -> Refusal {
+    Refusal::NotAPlugin(format!("{error:#}"))
+}

@@ -1,0 +1,106 @@
+//! The thread that makes single-use instances ahead of time and takes used ones apart, so that neither happens on a
+//! request's path.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crossbeam_queue::SegQueue;
+
+use super::instance::Instance;
+use super::usage::Usage;
+
+/// A handle to the thread. The thread ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Maker(Arc<Queues>);
+
+#[derive(Default)]
+struct Queues {
+    wanted: SegQueue<Arc<Usage>>,
+    used: SegQueue<Instance>,
+    asleep: AtomicBool,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl Maker {
+    /// Starts the thread.
+    pub fn start() -> Self {
+        let queues = Arc::new(Queues::default());
+        let weak = Arc::downgrade(&queues);
+        let thread = std::thread::Builder::new()
+            .name("gatehouse-make".into())
+            .stack_size(4 << 20)
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime with a timer only");
+                while let Some(queues) = weak.upgrade() {
+                    runtime.block_on(queues.work());
+                    queues.sleep();
+                }
+            })
+            .expect("a process that cannot start one thread cannot serve");
+        let _ = queues.thread.set(thread.thread().clone());
+        Self(queues)
+    }
+
+    /// Asks for the usage's ready instances to be filled up. Cheap when that is under way already.
+    pub fn refill(&self, usage: &Arc<Usage>) {
+        if !usage.refilling.swap(true, Ordering::AcqRel) {
+            self.0.wanted.push(Arc::clone(usage));
+            self.0.wake();
+        }
+    }
+
+    /// Takes a used instance apart, later.
+    pub fn retire(&self, instance: Instance) {
+        self.0.used.push(instance);
+        self.0.wake();
+    }
+}
+
+impl Queues {
+    async fn work(&self) {
+        loop {
+            let Some(usage) = self.wanted.pop() else {
+                // One at a time: a usage that runs dry meanwhile comes first.
+                match self.used.pop() {
+                    Some(instance) => drop(instance),
+                    None => return,
+                }
+                continue;
+            };
+            usage.refilling.store(false, Ordering::Release);
+            fill(&usage).await;
+        }
+    }
+
+    fn wake(&self) {
+        if self.asleep.swap(false, Ordering::AcqRel) {
+            if let Some(thread) = self.thread.get() {
+                thread.unpark();
+            }
+        }
+    }
+
+    fn sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        if self.wanted.is_empty() && self.used.is_empty() {
+            // The time-out lets the thread see that its last handle is gone.
+            std::thread::park_timeout(Duration::from_millis(250));
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+}
+
+async fn fill(usage: &Arc<Usage>) {
+    while usage.ready.len() < usage.depth() {
+        let Ok(permit) = Arc::clone(&usage.permits).try_acquire_owned() else { return };
+        match Instance::make(usage, permit).await {
+            Ok((instance, _)) => drop(usage.ready.push(instance)),
+            Err(fault) => {
+                tracing::warn!(plugin = %usage.plugin.name, version = %usage.plugin.version, %fault, "instance not made");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A worker's instances: a free list for each reused plugin, owned by the worker alone, and the way to an instance of
+//! a single-use one. What is not given back is dropped; that is how faults, time-outs and gone clients end.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+use super::fault::Fault;
+use super::instance::Instance;
+use super::usage::Usage;
+use super::Isolation;
+
+/// Idle instances that a worker keeps of one plugin.
+const MAX_IDLE: usize = 16;
+/// Calls a worker makes before it tells the version's breaker about them.
+const REPORT_CALLS: u32 = 64;
+
+/// The free lists of one worker.
+#[derive(Default)]
+pub struct Pools {
+    slots: RefCell<Vec<Slot>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// Which usage this is; an index is used again after its usage is gone.
+    serial: u64,
+    usage: Weak<Usage>,
+    idle: Vec<Instance>,
+    /// Calls that the breaker has not heard of.
+    calls: u32,
+}
+
+/// An instance on loan.
+pub struct Lease {
+    instance: Option<Instance>,
+    usage: Arc<Usage>,
+    pools: Rc<Pools>,
+}
+
+impl Lease {
+    /// The instance.
+    pub fn instance(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("an instance is on loan until it is given back")
+    }
+
+    /// Ends the loan after calls that went well. Otherwise just drop the lease.
+    pub fn give_back(mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.pools.keep(&self.usage, instance);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.usage.maker.retire(instance);
+        }
+    }
+}
+
+impl Pools {
+    /// An instance for one request: an idle one, one made ahead of time, or one made now. Waits only when the plugin
+    /// has all its instances in use, and then as long as a call may take.
+    pub async fn lease(self: &Rc<Self>, usage: &Arc<Usage>) -> Result<Lease, Fault> {
+        if !usage.breaker.allows() {
+            return Err(Fault::Suspended);
+        }
+        let instance = match usage.isolation {
+            Isolation::Reuse => self.idle(usage),
+            Isolation::Request => take_ready(usage),
+        };
+        let instance = match instance {
+            Some(instance) => instance,
+            None => make_now(usage).await?,
+        };
+        Ok(Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) })
+    }
+
+    /// Tells the version's breaker about a fault.
+    pub fn faulted(&self, usage: &Arc<Usage>) {
+        let calls = self.with_slot(usage, |slot| std::mem::take(&mut slot.calls));
+        usage.breaker.faulted(calls + 1);
+    }
+
+    /// Drops what is old, and the lists of plugins that are gone. To be called now and then.
+    pub fn sweep(&self) {
+        for slot in self.slots.borrow_mut().iter_mut() {
+            match slot.usage.strong_count() {
+                0 => *slot = Slot::default(),
+                _ => slot.idle.retain(|instance| !instance.is_old()),
+            }
+        }
+    }
+
+    fn idle(&self, usage: &Arc<Usage>) -> Option<Instance> {
+        self.with_slot(usage, |slot| slot.idle.pop())
+    }
+
+    fn keep(&self, usage: &Arc<Usage>, instance: Instance) {
+        usage.breaker.succeeded();
+        let retired = self.with_slot(usage, |slot| {
+            slot.calls += 1;
+            if slot.calls >= REPORT_CALLS {
+                usage.breaker.count_calls(std::mem::take(&mut slot.calls));
+            }
+            let keep = usage.isolation == Isolation::Reuse && instance.is_fit() && slot.idle.len() < MAX_IDLE;
+            match keep {
+                true => {
+                    slot.idle.push(instance);
+                    None
+                }
+                false => Some(instance),
+            }
+        });
+        if let Some(instance) = retired {
+            usage.maker.retire(instance);
+        }
+    }
+
+    fn with_slot<R>(&self, usage: &Arc<Usage>, act: impl FnOnce(&mut Slot) -> R) -> R {
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() <= usage.index {
+            slots.resize_with(usage.index + 1, Slot::default);
+        }
+        let slot = &mut slots[usage.index];
+        if slot.serial != usage.serial {
+            *slot = Slot { serial: usage.serial, usage: Arc::downgrade(usage), ..Slot::default() };
+        }
+        act(slot)
+    }
+}
+
+fn take_ready(usage: &Arc<Usage>) -> Option<Instance> {
+    let instance = usage.ready.pop();
+    if instance.is_none() {
+        usage.deepen();
+    }
+    if usage.ready.len() * 2 < usage.depth() {
+        usage.maker.refill(usage);
+    }
+    instance
+}
+
+async fn make_now(usage: &Arc<Usage>) -> Result<Instance, Fault> {
+    let permits = Arc::clone(&usage.permits);
+    let permit = match Arc::clone(&permits).try_acquire_owned() {
+        Ok(permit) => permit,
+        Err(_) => tokio::time::timeout(usage.limits.wall, permits.acquire_owned())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| Fault::NoInstance(format!("all {} are in use", usage.limits.instances)))?,
+    };
+    let (instance, _) = Instance::make(usage, permit).await?;
+    Ok(instance)
+}

@@ -1,0 +1,181 @@
+//! A plugin with a configuration, ready to be called: what a step of a chain points at. Routes whose steps agree on
+//! component, configuration, limits and grants share one, and so its instances.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::telemetry::metrics::{PluginHandle, PluginMetrics};
+
+use super::bindings::PluginPre;
+use super::breaker::Breaker;
+use super::capability::kv_store::KvStore;
+use super::fault::Fault;
+use super::instance::Instance;
+use super::load::Artifact;
+use super::maker::Maker;
+use super::state::HostState;
+use super::{Grants, Isolation, Limits, Needs};
+
+/// Instances of a single-use plugin that are kept ready at first, and at most.
+const FIRST_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 64;
+
+/// What all versions and configurations of one plugin share.
+pub struct Shared {
+    /// The plugin's name.
+    pub name: Arc<str>,
+    /// The version: the first digits of the component's digest.
+    pub version: Arc<str>,
+    /// Its key-value store.
+    pub kv: Arc<KvStore>,
+    /// Its own metrics.
+    pub metrics: PluginMetrics,
+    /// The right to count calls and faults of this version.
+    pub handle: PluginHandle,
+}
+
+/// A plugin with a configuration.
+pub struct Usage {
+    /// Unique for the life of the process.
+    pub serial: u64,
+    /// Small and dense, for tables indexed by it; given to another usage once this one is gone.
+    pub index: usize,
+    /// Name, version, store.
+    pub plugin: Arc<Shared>,
+    /// What it asked to see.
+    pub needs: Needs,
+    /// How long its instances live.
+    pub isolation: Isolation,
+    /// What it may consume.
+    pub limits: Arc<Limits>,
+    /// What it may call.
+    pub grants: Arc<Grants>,
+    /// Suspends it when it keeps faulting.
+    pub breaker: Breaker,
+    pub(super) config: Arc<str>,
+    pub(super) pre: PluginPre<HostState>,
+    /// Whether it imports something that waits for the network, and so is called on a fibre.
+    pub(super) waits: bool,
+    /// One for each instance alive.
+    pub(super) permits: Arc<Semaphore>,
+    /// Single-use instances made ahead of time.
+    pub(super) ready: ArrayQueue<Instance>,
+    depth: AtomicUsize,
+    pub(super) refilling: AtomicBool,
+    pub(super) maker: Maker,
+    /// Kept so that a reload finds it compiled.
+    pub artifact: Arc<Artifact>,
+    pub(super) _index: IndexLease,
+}
+
+/// The parts of a usage that its maker decides on.
+pub(super) struct Parts {
+    pub(super) serial: u64,
+    pub(super) index: IndexLease,
+    pub(super) plugin: Arc<Shared>,
+    pub(super) isolation: Isolation,
+    pub(super) limits: Arc<Limits>,
+    pub(super) grants: Arc<Grants>,
+    pub(super) config: Arc<str>,
+    pub(super) pre: PluginPre<HostState>,
+    pub(super) waits: bool,
+    pub(super) maker: Maker,
+    pub(super) artifact: Arc<Artifact>,
+}
+
+impl Usage {
+    /// Configures a first instance to learn what the plugin needs, and keeps it for the first request.
+    pub(super) async fn new(parts: Parts) -> Result<Arc<Self>, Fault> {
+        let permits = Arc::new(Semaphore::new(parts.limits.instances));
+        let mut usage = Self {
+            serial: parts.serial,
+            index: parts.index.index,
+            plugin: parts.plugin,
+            needs: Needs::default(),
+            isolation: parts.isolation,
+            limits: parts.limits,
+            grants: parts.grants,
+            breaker: Breaker::default(),
+            config: parts.config,
+            pre: parts.pre,
+            waits: parts.waits,
+            permits,
+            ready: ArrayQueue::new(MAX_DEPTH),
+            depth: AtomicUsize::new(FIRST_DEPTH),
+            refilling: AtomicBool::new(false),
+            maker: parts.maker,
+            artifact: parts.artifact,
+            _index: parts.index,
+        };
+        usage.needs = usage.learn_needs().await?;
+        let usage = Arc::new(usage);
+        if usage.isolation == Isolation::Request {
+            usage.maker.refill(&usage);
+        }
+        Ok(usage)
+    }
+
+    async fn learn_needs(&self) -> Result<Needs, Fault> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Fault::NoInstance("limits.instances is 0".into()))?;
+        let (_, declared) = Instance::make(self, permit).await?;
+        Needs::try_from(declared).map_err(Fault::Invalid)
+    }
+
+    /// How many single-use instances to keep ready: never more than half of those allowed, so that some are left to
+    /// be made inline.
+    pub(super) fn depth(&self) -> usize {
+        self.depth.load(Ordering::Relaxed).min(self.limits.instances.div_ceil(2)).min(MAX_DEPTH)
+    }
+
+    /// A request found none ready: keep more.
+    pub(super) fn deepen(&self) {
+        let depth = self.depth.load(Ordering::Relaxed);
+        self.depth.store((depth * 2).min(MAX_DEPTH), Ordering::Relaxed);
+    }
+
+    /// Plugin and configuration: what versions of one plugin at one place have in common.
+    pub fn key(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.plugin.name), Arc::clone(&self.config))
+    }
+
+    /// Instances alive, ready or in use.
+    pub fn instances(&self) -> usize {
+        self.limits.instances - self.permits.available_permits()
+    }
+
+    /// Single-use instances that wait for a request.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+}
+
+/// Small numbers for live usages, so that workers can keep their pools in a plain vector.
+#[derive(Clone, Default)]
+pub(super) struct Indexes(Arc<Mutex<(usize, Vec<usize>)>>);
+
+/// One number, given back on drop.
+pub(super) struct IndexLease {
+    index: usize,
+    from: Indexes,
+}
+
+impl Indexes {
+    pub(super) fn lease(&self) -> IndexLease {
+        let mut state = self.0.lock();
+        let index = state.1.pop().unwrap_or_else(|| {
+            state.0 += 1;
+            state.0 - 1
+        });
+        IndexLease { index, from: self.clone() }
+    }
+}
+
+impl Drop for IndexLease {
+    fn drop(&mut self) {
+        self.from.0.lock().1.push(self.index);
+    }
+}

@@ -1,0 +1,41 @@
+//! The data path, from a listening socket to the last byte of a response. To read it, begin with [`request`]: the life
+//! of one request from top to bottom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio_rustls::TlsAcceptor;
+
+pub mod connection;
+pub mod finish;
+pub mod forwarded;
+pub mod head_guard;
+pub mod hop_by_hop;
+pub mod listen;
+pub mod request;
+pub mod target;
+pub mod tls;
+
+pub use connection::Connection;
+pub use finish::Answer;
+
+/// What a listener allows and believes. Connections keep the one they were accepted under.
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// TLS, where it has it.
+    pub tls: Option<TlsAcceptor>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+    /// Proxies whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// The gateway's name in `Via`.
+    pub pseudonym: forwarded::Pseudonym,
+    /// Limits on heads.
+    pub heads: head_guard::Limits,
+    /// The largest request body, unless the route says otherwise.
+    pub max_body: u64,
+    /// The longest pause in a request body.
+    pub body_stall: Duration,
+}

@@ -1,0 +1,250 @@
+//! The end of a request: one guard, dropped with the last byte of the response or with the client, writes the metrics
+//! and the access log.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Uri, Version, header};
+use http_body::{Body as _, Frame, SizeHint};
+use smallvec::SmallVec;
+
+use crate::body::{Body, BodyError, Passage};
+use crate::caller::Caller;
+use crate::snapshot::Route;
+use crate::telemetry::access_log::{Entry, Flag, Flags, Protocol};
+use crate::telemetry::metrics::{Finished, Method as MethodLabel};
+use crate::telemetry::RequestId;
+use crate::upstream::{Endpoint, Upstream};
+use crate::worker::View;
+
+use super::Connection;
+use super::head_guard::Admission;
+
+/// The body of a response, with the guard that ends the request.
+pub struct Answer {
+    body: Body,
+    facts: Box<Facts>,
+}
+
+/// What is known of a request, gathered on its way.
+pub struct Facts {
+    /// Its connection.
+    pub connection: Rc<Connection>,
+    /// The snapshot it was served under.
+    pub view: Rc<View>,
+    /// Its number.
+    pub id: RequestId,
+    /// When its head was there.
+    pub began: Instant,
+    /// As it came.
+    pub method: Method,
+    /// As it came.
+    pub uri: Uri,
+    /// As it came.
+    pub version: Version,
+    /// The host it asked for.
+    pub host: Option<HeaderValue>,
+    /// The client program.
+    pub user_agent: Option<HeaderValue>,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The route it fell to.
+    pub route: Option<Arc<Route>>,
+    /// Where it went.
+    pub upstream: Option<Arc<Upstream>>,
+    /// Where exactly.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// Who sent it.
+    pub caller: Option<Caller>,
+    /// The id in logs, where a plugin set one.
+    pub request_id: Option<String>,
+    /// The plugin that answered.
+    pub answered_by: Option<Arc<str>>,
+    /// What was out of the ordinary.
+    pub flags: Flags,
+    /// The reason of the gateway's own answer.
+    pub error: Option<&'static str>,
+    /// How long the upstream took to the head of its answer.
+    pub upstream_took: Option<Duration>,
+    /// How long the client took to send what a plugin had to have whole.
+    pub client_wait: Duration,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// How long each plugin took.
+    pub took: SmallVec<[Duration; 8]>,
+    /// The request's body.
+    pub received: Rc<Passage>,
+    /// The response's body, where it comes from an upstream.
+    pub passage: Option<Rc<Passage>>,
+    /// Keeps an HTTP/1 connection from counting as idle.
+    pub admission: Option<Admission>,
+    overhead: Duration,
+    status: u16,
+    sent: u64,
+    ended: bool,
+}
+
+impl Facts {
+    /// Begins with what the head says.
+    pub fn new(connection: &Rc<Connection>, head: &http::request::Parts) -> Box<Self> {
+        let worker = &connection.worker;
+        let logged = worker.log.is_on();
+        let kept = |name| head.headers.get(name).filter(|_| logged).cloned();
+        Box::new(Self {
+            view: worker.view(),
+            id: worker.ids.next(),
+            began: Instant::now(),
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            version: head.version,
+            host: kept(header::HOST),
+            user_agent: kept(header::USER_AGENT),
+            address: None,
+            route: None,
+            upstream: None,
+            endpoint: None,
+            caller: None,
+            request_id: None,
+            answered_by: None,
+            flags: Flags::default(),
+            error: None,
+            upstream_took: None,
+            client_wait: Duration::ZERO,
+            attempts: 0,
+            took: SmallVec::new(),
+            received: Rc::default(),
+            passage: None,
+            admission: None,
+            overhead: Duration::ZERO,
+            status: 0,
+            sent: 0,
+            ended: false,
+            connection: Rc::clone(connection),
+        })
+    }
+
+    /// The id as text.
+    pub fn id_text(&self) -> String {
+        self.request_id.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// The head of the response is ready: what the gateway added to the upstream's time is known.
+    pub fn answered(mut self: Box<Self>, status: u16, body: Body) -> Answer {
+        self.status = status;
+        let waited = self.upstream_took.unwrap_or_default() + self.client_wait;
+        self.overhead = self.began.elapsed().saturating_sub(waited);
+        Answer { body, facts: self }
+    }
+
+    fn count(&self, duration: Duration) {
+        self.connection.worker.metrics.finish(&Finished {
+            route: self.route.as_ref().map(|route| &route.metrics),
+            method: MethodLabel::of(self.method.as_str()),
+            status: self.status,
+            duration,
+            overhead: self.overhead,
+        });
+    }
+
+    fn log(&self, duration: Duration) {
+        let plugins = self.plugins();
+        let id = self.id.text();
+        self.connection.worker.log.write(&Entry {
+            time: SystemTime::now(),
+            request_id: self.request_id.as_ref().map_or(&id.as_bytes()[..], |id| id.as_bytes()),
+            listener: &self.connection.listener.name,
+            client_address: self.address.unwrap_or(self.connection.peer.ip()),
+            method: self.method.as_str(),
+            host: self.host.as_ref().map_or(self.uri.authority().map_or(&[][..], |authority| authority.as_str().as_bytes()), |host| host.as_bytes()),
+            path: self.uri.path().as_bytes(),
+            protocol: protocol(self.version),
+            route: self.route.as_ref().map(|route| &*route.name),
+            upstream: self.upstream.as_ref().map(|upstream| &*upstream.name),
+            endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.authority),
+            client: self.caller.as_ref().map(Caller::name),
+            status: self.status,
+            flags: self.flags,
+            plugin: self.answered_by.as_deref(),
+            error: self.error,
+            bytes_in: self.received.bytes.get(),
+            bytes_out: self.sent,
+            duration,
+            upstream_duration: self.upstream_took,
+            overhead: self.overhead,
+            attempts: self.attempts,
+            plugins: &plugins,
+            revision: self.view.snapshot.revision,
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+        });
+    }
+
+    fn plugins(&self) -> SmallVec<[(&str, Duration); 8]> {
+        let steps = self.route.iter().flat_map(|route| route.chain.steps.iter());
+        steps.zip(&self.took).map(|(step, took)| (&*step.name, *took)).collect()
+    }
+}
+
+impl Drop for Facts {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.flags.insert(match self.passage.as_ref().and_then(|passage| passage.error.get()) {
+                Some(BodyError::Stalled(_)) => Flag::UpstreamTimeout,
+                Some(_) => Flag::UpstreamReset,
+                None => Flag::ClientGone,
+            });
+        }
+        let duration = self.began.elapsed();
+        self.count(duration);
+        if self.connection.worker.log.is_on() {
+            self.log(duration);
+        }
+    }
+}
+
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::HTTP_2 => Protocol::Http2,
+        Version::HTTP_10 => Protocol::Http10,
+        _ => Protocol::Http11,
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let answer = self.get_mut();
+        let polled = Pin::new(&mut answer.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                answer.facts.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                answer.facts.ended = answer.body.is_end_stream();
+            }
+            Poll::Ready(None) => answer.facts.ended = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Answer {
+    /// There is no body to send, so nothing will be polled: the request has ended well.
+    pub fn without_body(mut self) -> Self {
+        self.facts.ended = true;
+        self
+    }
+}

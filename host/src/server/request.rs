@@ -1,0 +1,324 @@
+//! The life of one request, top to bottom: checks, route, chain, upstream, chain back, answer.
+//!
+//! [`serve`] never fails: whatever ends a request becomes an answer in it, and that answer goes back through the chain
+//! too, so that CORS and request ids apply to the gateway's own errors.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::body::{Body, BodyError, Watched};
+use crate::chain::{self, Tools, Traveller};
+use crate::error::Error;
+use crate::plugin::Call;
+use crate::route;
+use crate::snapshot::Route;
+use crate::telemetry::access_log::Flag;
+use crate::upstream::{self, SendError, Sent, Upstream};
+
+use super::finish::Facts;
+use super::head_guard::Violation;
+use super::{Answer, Connection, hop_by_hop, target};
+
+/// Serves a request. Dropped by hyper when the client goes away, which cancels whatever is under way for it.
+pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
+    let admitted = connection.admit();
+    let (head, incoming) = request.into_parts();
+    let mut facts = Facts::new(&connection, &head);
+    let response = match admitted {
+        Ok(admission) => {
+            facts.admission = admission;
+            handle(&connection, &mut facts, head, incoming).await
+        }
+        Err(violation) => closing(facts.problem(violation.into())),
+    };
+    finish(&connection, facts, response)
+}
+
+async fn handle(connection: &Rc<Connection>, facts: &mut Facts, head: http::request::Parts, incoming: Incoming) -> Response<Body> {
+    let (route, mut traveller) = match arrive(connection, facts, head, incoming) {
+        Ok(arrived) => arrived,
+        Err(error) => return facts.problem(error),
+    };
+    let tools = Tools { pools: &connection.worker.pools, metrics: &connection.worker.metrics };
+    let (response, from_gateway) = match proceed(connection, facts, &route, &mut traveller, &tools).await {
+        Ok(response) => (response, false),
+        Err(error) => {
+            facts.request_id = traveller.request_id.take();
+            (facts.problem(connection.explain(error, facts, &traveller)), true)
+        }
+    };
+    let response = route.chain.back(&mut traveller, response, from_gateway, &tools).await;
+    facts.learn(traveller);
+    response
+}
+
+/// From the chain to the upstream, or to the plugin that answers.
+async fn proceed(connection: &Rc<Connection>, facts: &mut Facts, route: &Arc<Route>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Response<Body>, Error> {
+    if let Some(reply) = route.chain.forward(traveller, tools).await? {
+        return Ok(chain::reply_response(reply));
+    }
+    let split = route.upstream.as_ref().ok_or_else(|| Error::NoUpstream(route.name.to_string()))?;
+    let upstream = split.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: route.name.to_string() })?;
+    facts.upstream = Some(Arc::clone(upstream));
+    send(connection, facts, route, upstream, traveller).await
+}
+
+/// Checks the head, finds the route, and makes the request ready for the chain.
+fn arrive(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::request::Parts, incoming: Incoming) -> Result<(Arc<Route>, Traveller), Error> {
+    let resolved = target::resolve(&head.method, &head.uri, &head.headers, head.version)?;
+    let authority = resolved.authority.unwrap_or_default().to_owned();
+    let route = find(facts, &head, &resolved)?;
+    let path = PathAndQuery::try_from(&*resolved.path_and_query()).map_err(|_| Error::bad_request("the target is not a path"))?;
+    facts.route = Some(Arc::clone(&route));
+    expect(&mut head.headers)?;
+    let limit = route.max_body.unwrap_or(connection.listener.max_body);
+    declared_length(&head.headers, limit)?;
+
+    head.uri = path.into();
+    let asked = hop_by_hop::strip(&mut head.headers);
+    let mut forwarding = connection.forwarding.borrow_mut();
+    let address = forwarding.client_address(&head.headers);
+    forwarding.apply(&mut head.headers, &authority, head.version).map_err(|looped| Error::BadRequest { status: StatusCode::LOOP_DETECTED, detail: looped.to_string() })?;
+    facts.address = Some(address);
+    as_http1(&mut head, &authority, asked.trailers)?;
+
+    let body = received(connection, facts, incoming, limit);
+    let call = Box::new(Call {
+        id: facts.id,
+        services: Arc::clone(&facts.view.services),
+        address,
+        client: None,
+        candidate: None,
+        scope: None,
+    });
+    Ok((route, Traveller::new(head, body, call, connection.secure)))
+}
+
+fn find(facts: &Facts, head: &http::request::Parts, resolved: &target::Target<'_>) -> Result<Arc<Route>, Error> {
+    let wanted = route::Head {
+        host: resolved.authority.unwrap_or_default(),
+        path: &resolved.path,
+        query: resolved.query,
+        method: &head.method,
+        headers: &head.headers,
+    };
+    facts.view.snapshot.router.find(&wanted).cloned().ok_or(Error::NoRoute)
+}
+
+/// hyper sends the 100 itself when the body is first read, which is after the chain had its say.
+fn expect(headers: &mut HeaderMap) -> Result<(), Error> {
+    match headers.remove(EXPECT) {
+        None => Ok(()),
+        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        Some(_) => Err(Error::BadRequest { status: StatusCode::EXPECTATION_FAILED, detail: "the expectation is not 100-continue".into() }),
+    }
+}
+
+fn declared_length(headers: &HeaderMap, limit: u64) -> Result<(), Error> {
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
+    let length: u64 = length.to_str().ok().and_then(|length| length.parse().ok()).ok_or_else(|| Error::bad_request("the content-length is not a number"))?;
+    match length > limit {
+        true => Err(Error::BodyTooLarge { limit }),
+        false => Ok(()),
+    }
+}
+
+/// Upstreams are spoken to in HTTP/1.1, whatever the client speaks.
+fn as_http1(head: &mut http::request::Parts, authority: &str, trailers: bool) -> Result<(), Error> {
+    let host_is_right = head.headers.get(HOST).is_some_and(|host| host.as_bytes() == authority.as_bytes());
+    if !host_is_right && !authority.is_empty() {
+        let host = HeaderValue::from_str(authority).map_err(|_| Error::bad_request("the host is not valid"))?;
+        head.headers.insert(HOST, host);
+    }
+    if head.version == Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+    }
+    if trailers {
+        head.headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// HTTP/2 may split cookies over several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1 {
+        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+            headers.insert(COOKIE, cookie);
+        }
+    }
+}
+
+fn received(connection: &Connection, facts: &Facts, incoming: Incoming, limit: u64) -> Body {
+    use hyper::body::Body as _;
+    match incoming.is_end_stream() {
+        true => Body::Empty,
+        false => Body::Incoming(Watched::new(incoming, limit, connection.listener.body_stall, Rc::clone(&facts.received))),
+    }
+}
+
+async fn send(connection: &Rc<Connection>, facts: &mut Facts, route: &Route, upstream: &Arc<Upstream>, traveller: &mut Traveller) -> Result<Response<Body>, Error> {
+    let endpoint = upstream.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: upstream.name.to_string() })?;
+    facts.endpoint = Some(Arc::clone(endpoint));
+    facts.attempts += 1;
+    let mut timeouts = upstream.timeouts;
+    timeouts.request = route.timeout.or(timeouts.request);
+
+    let request = onward(traveller, &endpoint.authority);
+    let began = Instant::now();
+    let sent = upstream::send(&connection.worker.connections, endpoint, &timeouts, request).await;
+    let took = began.elapsed();
+    facts.upstream_took = Some(took);
+    let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
+    connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
+
+    let Sent { mut response, passage } = sent.map_err(|error| failed(error, &endpoint.authority))?;
+    facts.passage = Some(passage);
+    hop_by_hop::strip(response.headers_mut());
+    Ok(response)
+}
+
+/// What goes to the upstream: the traveller's head and body.
+fn onward(traveller: &mut Traveller, authority: &str) -> Request<Body> {
+    let mut request = Request::new(std::mem::replace(&mut traveller.body, Body::Empty));
+    *request.method_mut() = traveller.head.method.clone();
+    *request.uri_mut() = traveller.head.uri.clone();
+    *request.headers_mut() = std::mem::take(&mut traveller.head.headers);
+    // An HTTP/1.0 client may have named no host; HTTP/1.1 has to.
+    if !request.headers().contains_key(HOST) {
+        if let Ok(host) = HeaderValue::from_str(authority) {
+            request.headers_mut().insert(HOST, host);
+        }
+    }
+    request
+}
+
+fn failed(error: SendError, endpoint: &str) -> Error {
+    let endpoint = endpoint.to_owned();
+    match error {
+        SendError::Connect(cause) => Error::UpstreamConnect { endpoint, cause },
+        SendError::Timeout(limit) => Error::UpstreamTimeout { endpoint, limit },
+        SendError::Broken(cause) => Error::UpstreamReset { endpoint, cause },
+    }
+}
+
+fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) -> Response<Answer> {
+    let (mut head, body) = response.into_parts();
+    let is_http1 = facts.version != Version::HTTP_2;
+    if is_http1 && connection.worker.is_draining() {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let bodiless = facts.method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || body.is_empty();
+    let answer = facts.answered(head.status.as_u16(), body);
+    let answer = if bodiless { answer.without_body() } else { answer };
+    Response::from_parts(head, answer)
+}
+
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+impl Connection {
+    /// The error that really ended the request: sending fails when the client's own body does, and that is not the
+    /// upstream's fault.
+    fn explain(&self, error: Error, facts: &Facts, traveller: &Traveller) -> Error {
+        if !matches!(error, Error::UpstreamReset { .. }) {
+            return error;
+        }
+        if let Some(error) = traveller.interrupt.error.borrow_mut().take() {
+            return error;
+        }
+        match (self.body_violation(), facts.received.error.get()) {
+            (Some(violation), _) => violation.into(),
+            (None, Some(body)) => Error::from_request_body(body),
+            (None, None) => error,
+        }
+    }
+}
+
+impl Facts {
+    /// The gateway's own answer.
+    fn problem(&mut self, error: Error) -> Response<Body> {
+        self.flags.insert(flag(&error));
+        self.error = Some(error.reason());
+        let id = self.id_text();
+        tracing::debug!(request_id = id, reason = error.reason(), %error, "request not served");
+        error.into_response(&id)
+    }
+
+    /// Keeps what the log will want of the traveller.
+    fn learn(&mut self, traveller: Traveller) {
+        self.caller = traveller.caller().cloned();
+        self.request_id = traveller.request_id.or_else(|| self.request_id.take());
+        self.took = traveller.took;
+        if traveller.faulted {
+            self.flags.insert(Flag::PluginFault);
+        }
+        if traveller.answered_by.is_some() {
+            self.flags.insert(Flag::PluginReply);
+            self.answered_by = traveller.answered_by;
+        }
+    }
+}
+
+impl Error {
+    /// A request body that did not come through.
+    pub fn from_request_body(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge(limit) => Error::BodyTooLarge { limit },
+            BodyError::Stalled(_) => Error::BadRequest { status: StatusCode::REQUEST_TIMEOUT, detail: error.to_string() },
+            BodyError::Broken | BodyError::Plugin | BodyError::Answered => Error::bad_request(error.to_string()),
+        }
+    }
+
+    /// A response body that a plugin was to have whole.
+    pub fn from_response_body(error: BodyError, plugin: &str) -> Self {
+        match error {
+            BodyError::TooLarge(limit) => Error::ResponseTooLarge { plugin: plugin.to_owned(), limit },
+            BodyError::Stalled(limit) => Error::UpstreamTimeout { endpoint: "the upstream".into(), limit },
+            BodyError::Broken | BodyError::Plugin | BodyError::Answered => {
+                Error::UpstreamReset { endpoint: "the upstream".into(), cause: error.to_string() }
+            }
+        }
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Error::BadRequest { status: violation.status(), detail: violation.to_string() }
+    }
+}
+
+impl From<target::BadTarget> for Error {
+    fn from(bad: target::BadTarget) -> Self {
+        let status = match bad {
+            target::BadTarget::Connect => StatusCode::NOT_IMPLEMENTED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Error::BadRequest { status, detail: bad.to_string() }
+    }
+}
+
+fn flag(error: &Error) -> Flag {
+    match error {
+        Error::NoRoute | Error::NoUpstream(_) => Flag::NoRoute,
+        Error::NoHealthyEndpoint { .. } => Flag::NoHealthyEndpoint,
+        Error::UpstreamConnect { .. } => Flag::UpstreamConnect,
+        Error::UpstreamTimeout { .. } => Flag::UpstreamTimeout,
+        Error::UpstreamReset { .. } => Flag::UpstreamReset,
+        Error::Plugin { .. } => Flag::PluginFault,
+        Error::BodyTooLarge { .. } | Error::ResponseTooLarge { .. } => Flag::TooLarge,
+        Error::BadRequest { .. } => Flag::BadRequest,
+        Error::Overloaded(_) => Flag::Overloaded,
+        Error::Draining => Flag::Draining,
+    }
+}

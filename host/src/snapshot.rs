@@ -1,0 +1,75 @@
+//! A snapshot: one configuration as the request path sees it, immutable and swapped whole. Building one from a
+//! document is in [`build`], the only place that knows both sides.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chain::Chain;
+use crate::identity::{Clients, Issuers};
+use crate::plugin::Usage;
+use crate::route::Router;
+use crate::server::Listener;
+use crate::telemetry::metrics::RouteHandle;
+use crate::upstream::{Split, Upstream};
+
+pub mod build;
+pub mod plugins;
+
+pub use build::Builder;
+
+/// One configuration, ready to serve.
+pub struct Snapshot {
+    /// Its number; each applied one is higher.
+    pub revision: u64,
+    /// Finds the route of a request.
+    pub router: Router<Arc<Route>>,
+    /// All routes, in the order of the configuration.
+    pub routes: Vec<Arc<Route>>,
+    /// Listeners by name.
+    pub listeners: HashMap<Arc<str>, Arc<Listener>>,
+    /// Upstreams by name.
+    pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// Who signs tokens.
+    pub issuers: Arc<Issuers>,
+    /// Who holds keys.
+    pub clients: Arc<Clients>,
+    /// How the gateway goes away.
+    pub drain: Drain,
+}
+
+/// How the gateway goes away.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// How long new connections are still accepted after readiness went off.
+    pub ready_delay: Duration,
+    /// How long requests under way may take after that.
+    pub deadline: Duration,
+}
+
+/// A route.
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its plugins.
+    pub chain: Chain,
+    /// Where its requests go; None if its chain always answers.
+    pub upstream: Option<Split>,
+    /// The largest request body, where the route has a limit of its own.
+    pub max_body: Option<u64>,
+    /// The longest time to the head of a response, where the route has one of its own.
+    pub timeout: Option<Duration>,
+    /// The right to count its requests.
+    pub metrics: RouteHandle,
+}
+
+impl Snapshot {
+    /// The plugins in use, each once, with the versions kept to fall back to.
+    pub fn usages(&self) -> Vec<Arc<Usage>> {
+        let steps = self.routes.iter().flat_map(|route| route.chain.steps.iter());
+        let mut usages: Vec<_> = steps.flat_map(|step| [Some(&step.usage), step.previous.as_ref()]).flatten().cloned().collect();
+        usages.sort_by_key(|usage| usage.serial);
+        usages.dedup_by_key(|usage| usage.serial);
+        usages
+    }
+}

@@ -1,0 +1,393 @@
+//! From a document to a snapshot: everything is resolved, loaded, compiled and configured here, off the request path,
+//! and either all of it stands or the snapshot is not made. What did not change since the last one is taken over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::chain::{Chain, Step};
+use crate::config::document::{self, Document};
+use crate::config::{Code, Finding, KeyPath, Loaded, Sources};
+use crate::identity::client::{ClientSettings, KeySettings};
+use crate::identity::issuer::Secret;
+use crate::identity::{Clients, Issuers, KeySource, Settings};
+use crate::limit::Table;
+use crate::plugin::load::UsageSpec;
+use crate::plugin::{Loader, Refusal, Usage};
+use crate::route::{HeaderMatch, HostPattern, PathMatch, QueryMatch, Router, Rule, RuleError};
+use crate::server::forwarded::Pseudonym;
+use crate::server::{Listener, head_guard, tls};
+use crate::telemetry::Metrics;
+use crate::upstream::{Endpoints, RoundRobin, Split, Timeouts, Upstream};
+
+use super::plugins::{self, Source};
+use super::{Drain, Route, Snapshot};
+
+/// Makes snapshots, with what outlives them.
+pub struct Builder {
+    /// Loads components.
+    pub loader: Loader,
+    /// Keeps endpoints.
+    pub endpoints: Endpoints,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Token buckets.
+    pub buckets: Arc<Table>,
+}
+
+/// One attempt.
+struct Build<'a> {
+    builder: &'a Builder,
+    document: &'a Document,
+    sources: &'a Sources,
+    /// Versions in use so far, by plugin and configuration.
+    before: HashMap<(Arc<str>, Arc<str>), (Arc<Usage>, Option<Arc<Usage>>)>,
+    findings: Vec<Finding>,
+}
+
+impl Builder {
+    /// Builds a snapshot, or says everything that keeps it from being built. Blocks.
+    pub fn build(&self, loaded: &Loaded, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Vec<Finding>> {
+        let mut build = Build {
+            builder: self,
+            document: &loaded.document,
+            sources: &loaded.sources,
+            before: previous.map(versions).unwrap_or_default(),
+            findings: Vec::new(),
+        };
+        let snapshot = build.snapshot(previous, revision);
+        match build.findings.is_empty() {
+            true => Ok(snapshot),
+            false => Err(build.findings),
+        }
+    }
+}
+
+/// The versions that a snapshot's chains use, each with the one it can fall back to.
+fn versions(snapshot: &Snapshot) -> HashMap<(Arc<str>, Arc<str>), (Arc<Usage>, Option<Arc<Usage>>)> {
+    let steps = snapshot.routes.iter().flat_map(|route| route.chain.steps.iter());
+    steps.map(|step| (step.usage.key(), (Arc::clone(&step.usage), step.previous.clone()))).collect()
+}
+
+impl Build<'_> {
+    fn snapshot(&mut self, previous: Option<&Snapshot>, revision: u64) -> Snapshot {
+        let upstreams = self.upstreams();
+        let plugins = plugins::load(self.document, self.sources, &self.builder.loader, &mut self.findings);
+        let routes = self.routes(&upstreams, &plugins);
+        Snapshot {
+            revision,
+            router: self.router(&routes),
+            routes,
+            listeners: self.listeners(),
+            upstreams,
+            issuers: self.issuers(previous),
+            clients: self.clients(),
+            drain: Drain { ready_delay: self.document.drain.ready_delay.into(), deadline: self.document.drain.deadline.into() },
+        }
+    }
+
+    fn found(&mut self, path: KeyPath, code: Code, got: impl Into<String>, want: impl Into<String>) {
+        self.findings.push(Finding::new(path, code, got, want));
+    }
+
+    // === upstreams ===
+
+    fn upstreams(&mut self) -> HashMap<Arc<str>, Arc<Upstream>> {
+        let mut upstreams = HashMap::new();
+        for (place, configured) in self.document.upstreams.iter().enumerate() {
+            let upstream = self.upstream(configured, at("upstreams", place));
+            upstreams.insert(Arc::clone(&upstream.name), Arc::new(upstream));
+        }
+        upstreams
+    }
+
+    fn upstream(&mut self, configured: &document::Upstream, path: KeyPath) -> Upstream {
+        let mut endpoints = Vec::new();
+        for (place, endpoint) in configured.endpoints.iter().enumerate() {
+            match self.builder.endpoints.get(&endpoint.url) {
+                Ok(found) => endpoints.push(found),
+                Err(error) => self.found(path.clone().key("endpoints").index(place).key("url"), Code::Value, &endpoint.url, error.to_string()),
+            }
+        }
+        let weights: Vec<u32> = configured.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        Upstream {
+            name: configured.name.as_str().into(),
+            endpoints: endpoints.into(),
+            timeouts: timeouts(&configured.timeouts),
+            metrics: self.builder.metrics.upstream(&configured.name),
+            turns: RoundRobin::new(&weights),
+        }
+    }
+
+    // === routes ===
+
+    fn routes(&mut self, upstreams: &HashMap<Arc<str>, Arc<Upstream>>, plugins: &HashMap<String, Source>) -> Vec<Arc<Route>> {
+        let configured = self.document.routes.iter().enumerate();
+        configured.map(|(place, route)| Arc::new(self.route(route, at("routes", place), upstreams, plugins))).collect()
+    }
+
+    fn route(&mut self, configured: &document::Route, path: KeyPath, upstreams: &HashMap<Arc<str>, Arc<Upstream>>, plugins: &HashMap<String, Source>) -> Route {
+        let steps = configured.chain.iter().enumerate();
+        let steps = steps.filter_map(|(place, step)| self.step(step, configured, place, path.clone().key("chain").index(place), plugins)).collect();
+        Route {
+            name: configured.name.as_str().into(),
+            chain: Chain { steps },
+            upstream: split(configured, upstreams),
+            max_body: configured.max_body.map(|size| size.get()),
+            timeout: configured.timeouts.request.map(Into::into),
+            metrics: self.builder.metrics.route(&configured.name),
+        }
+    }
+
+    /// None where the plugin could not be loaded, which was found already.
+    fn step(&mut self, configured: &document::Step, route: &document::Route, place: usize, path: KeyPath, plugins: &HashMap<String, Source>) -> Option<Step> {
+        let source = plugins.get(&configured.plugin)?;
+        let spec = UsageSpec {
+            plugin: configured.plugin.as_str().into(),
+            digest: source.artifact.digest,
+            config: config_text(&configured.config).into(),
+            isolation: source.isolation,
+            limits: Arc::clone(&source.limits),
+            grants: Arc::clone(&source.grants),
+        };
+        let usage = match self.builder.loader.usage(&source.artifact, &spec) {
+            Ok(usage) => usage,
+            Err(refusal) => {
+                self.findings.push(refused(refusal, configured, path));
+                return None;
+            }
+        };
+        let name = configured.name.as_deref().unwrap_or(&configured.plugin);
+        Some(Step {
+            name: name.into(),
+            previous: self.previous(&usage),
+            on_error: configured.on_error.map_or(source.on_error, plugins::on_error),
+            scope: self.builder.buckets.scope(&format!("{}\0{place}\0{}", route.name, configured.plugin)),
+            usage,
+        })
+    }
+
+    /// The version that was in use before this one, for `on_error: previous`.
+    fn previous(&self, usage: &Arc<Usage>) -> Option<Arc<Usage>> {
+        let (before, its_previous) = self.before.get(&usage.key())?;
+        match before.artifact.digest == usage.artifact.digest {
+            true => its_previous.clone(),
+            false => Some(Arc::clone(before)),
+        }
+    }
+
+    fn router(&mut self, routes: &[Arc<Route>]) -> Router<Arc<Route>> {
+        let mut rules = Vec::new();
+        for (place, (configured, route)) in self.document.routes.iter().zip(routes).enumerate() {
+            match route_rules(configured) {
+                Ok(made) => rules.extend(made.into_iter().map(|rule| (rule, Arc::clone(route)))),
+                Err(error) => self.found(at("routes", place).key("match"), Code::Value, &configured.name, error.to_string()),
+            }
+        }
+        Router::build(rules)
+    }
+
+    // === listeners ===
+
+    fn listeners(&mut self) -> HashMap<Arc<str>, Arc<Listener>> {
+        let mut listeners = HashMap::new();
+        for (place, configured) in self.document.listeners.iter().enumerate() {
+            if let Some(listener) = self.listener(configured, at("listeners", place)) {
+                listeners.insert(Arc::clone(&listener.name), Arc::new(listener));
+            }
+        }
+        listeners
+    }
+
+    fn listener(&mut self, configured: &document::Listener, path: KeyPath) -> Option<Listener> {
+        let pseudonym = match Pseudonym::new(&configured.via) {
+            Ok(pseudonym) => pseudonym,
+            Err(error) => {
+                self.found(path.key("via"), Code::Value, &configured.via, error.to_string());
+                return None;
+            }
+        };
+        let tls = match &configured.tls {
+            None => None,
+            Some(tls) => Some(self.tls(tls, configured.http2, path.key("tls"))?),
+        };
+        let (limits, times) = (&configured.limits, &configured.timeouts);
+        Some(Listener {
+            name: configured.name.as_str().into(),
+            tls,
+            http2: configured.http2,
+            trusted_proxies: configured.trusted_proxies.iter().map(|cidr| cidr.0).collect(),
+            pseudonym,
+            heads: head_guard::Limits {
+                head: limits.header_bytes.as_len(),
+                headers: limits.headers as usize,
+                head_time: times.header.into(),
+                idle_time: times.idle.into(),
+                ..head_guard::Limits::default()
+            },
+            max_body: limits.body.get(),
+            body_stall: times.body.into(),
+        })
+    }
+
+    fn tls(&mut self, configured: &document::Tls, http2: bool, path: KeyPath) -> Option<tokio_rustls::TlsAcceptor> {
+        let files = configured.certificates.iter().map(|pair| (self.sources.resolve(&pair.cert), self.sources.resolve(&pair.key)));
+        tls::acceptor(&files.collect::<Vec<_>>(), http2)
+            .inspect_err(|error| self.findings.push(Finding::new(path.key("certificates"), Code::Value, "certificates", format!("a certificate with its key in PEM, but {error}"))))
+            .ok()
+    }
+
+    // === identity ===
+
+    fn issuers(&mut self, previous: Option<&Snapshot>) -> Arc<Issuers> {
+        let mut settings = Vec::new();
+        for (place, issuer) in self.document.issuers.iter().enumerate() {
+            let path = at("issuers", place);
+            match self.key_source(issuer) {
+                Ok(keys) => settings.push(issuer_settings(issuer, keys)),
+                Err((key, got, want)) => self.found(path.key(key), Code::Value, got, want),
+            }
+        }
+        Issuers::build(settings, previous.map(|snapshot| &*snapshot.issuers)).map(Arc::new).unwrap_or_else(|errors| {
+            errors.into_iter().for_each(|error| self.found(KeyPath::default().key("issuers"), Code::Value, error.to_string(), "an issuer that can be used"));
+            Arc::new(Issuers::build(Vec::new(), None).unwrap_or_else(|_| unreachable!("no issuer has no fault")))
+        })
+    }
+
+    fn key_source(&self, issuer: &document::Issuer) -> Result<KeySource, (&'static str, String, String)> {
+        if let Some(secret) = &issuer.secret {
+            return self.secret(secret).map(KeySource::Secret).map_err(|(got, want)| ("secret", got, want));
+        }
+        match issuer.jwks.as_ref().map(|jwks| (&jwks.url, &jwks.file)) {
+            Some((Some(url), _)) => Ok(KeySource::Url(url.clone())),
+            Some((None, Some(file))) => Ok(KeySource::File(self.sources.resolve(file))),
+            _ => Err(("jwks", "neither jwks nor secret".into(), "one of them".into())),
+        }
+    }
+
+    fn secret(&self, secret: &document::Secret) -> Result<Secret, (String, String)> {
+        if let Some(name) = &secret.env {
+            let value = std::env::var(name).map_err(|_| (name.clone(), "the name of an environment variable that is set".to_owned()))?;
+            return Ok(Secret(value.into_bytes()));
+        }
+        let file = secret.file.as_ref().ok_or_else(|| ("neither file nor env".to_owned(), "one of them".to_owned()))?;
+        let file = self.sources.resolve(file);
+        let bytes = std::fs::read(&file).map_err(|error| (file.display().to_string(), format!("a file that can be read: {error}")))?;
+        Ok(Secret(bytes.trim_ascii_end().to_vec()))
+    }
+
+    fn clients(&mut self) -> Arc<Clients> {
+        let settings = self.document.clients.iter().map(client_settings).collect();
+        Clients::build(settings).map(Arc::new).unwrap_or_else(|errors| {
+            errors.into_iter().for_each(|error| self.found(KeyPath::default().key("clients"), Code::Value, error.to_string(), "clients with keys of their own"));
+            Arc::default()
+        })
+    }
+}
+
+fn at(section: &str, place: usize) -> KeyPath {
+    KeyPath::default().key(section).index(place)
+}
+
+fn refused(refusal: Refusal, step: &document::Step, path: KeyPath) -> Finding {
+    match refusal {
+        Refusal::Config(message) => Finding::new(path.key("config"), Code::Plugin, step.config.to_string(), format!("a configuration that {} takes: {message}", step.plugin)),
+        other => Finding::new(path.key("plugin"), Code::Plugin, step.plugin.as_str(), format!("a plugin that can be used, but {other}")),
+    }
+}
+
+/// A step without a configuration has an empty one.
+fn config_text(config: &serde_json::Value) -> String {
+    match config {
+        serde_json::Value::Null => "{}".into(),
+        config => config.to_string(),
+    }
+}
+
+fn timeouts(configured: &document::UpstreamTimeouts) -> Timeouts {
+    let request: std::time::Duration = configured.request.into();
+    Timeouts {
+        connect: configured.connect.into(),
+        first_byte: configured.first_byte.into(),
+        request: Some(request).filter(|request| !request.is_zero()),
+        idle: configured.idle.into(),
+        keep_alive: configured.keep_alive.into(),
+    }
+}
+
+/// References were checked with the document.
+fn split(configured: &document::Route, upstreams: &HashMap<Arc<str>, Arc<Upstream>>) -> Option<Split> {
+    let find = |name: &str| upstreams.get(name).cloned();
+    if let Some(name) = &configured.upstream {
+        return Some(Split::new(vec![(find(name)?, 1)]));
+    }
+    let weighted: Vec<_> = configured.upstreams.iter().filter_map(|one| Some((find(&one.name)?, one.weight))).collect();
+    (!weighted.is_empty()).then(|| Split::new(weighted))
+}
+
+/// The rules of a route: one for each host and row of `match`; no host is all hosts, and no row all paths.
+pub fn route_rules(configured: &document::Route) -> Result<Vec<Rule>, RuleError> {
+    let hosts = match configured.hosts.is_empty() {
+        true => vec![HostPattern::Any],
+        false => configured.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
+    };
+    let everything = [document::RouteMatch::default()];
+    let rows = if configured.matches.is_empty() { &everything[..] } else { &configured.matches };
+    let mut rules = Vec::with_capacity(hosts.len() * rows.len());
+    for row in rows {
+        for host in &hosts {
+            rules.push(rule(host.clone(), row)?);
+        }
+    }
+    Ok(rules)
+}
+
+fn rule(host: HostPattern, row: &document::RouteMatch) -> Result<Rule, RuleError> {
+    Ok(Rule {
+        host,
+        path: path_match(row.path.as_ref())?,
+        methods: row.methods.iter().filter_map(|method| method.parse().ok()).collect(),
+        headers: row.headers.iter().map(header_match).collect::<Result<_, _>>()?,
+        query: row.query.iter().map(query_match).collect::<Result<_, _>>()?,
+    })
+}
+
+fn path_match(path: Option<&document::PathMatch>) -> Result<PathMatch, RuleError> {
+    match path.map(|path| (&path.exact, &path.prefix, &path.regex)) {
+        Some((Some(exact), _, _)) => PathMatch::exact(exact),
+        Some((_, Some(prefix), _)) => PathMatch::prefix(prefix),
+        Some((_, _, Some(regex))) => PathMatch::regex(regex),
+        _ => PathMatch::prefix("/"),
+    }
+}
+
+fn header_match(value: &document::ValueMatch) -> Result<HeaderMatch, RuleError> {
+    match (&value.exact, &value.regex) {
+        (Some(exact), _) => HeaderMatch::exact(&value.name, exact),
+        (None, Some(regex)) => HeaderMatch::regex(&value.name, regex),
+        (None, None) => HeaderMatch::present(&value.name),
+    }
+}
+
+fn query_match(value: &document::ValueMatch) -> Result<QueryMatch, RuleError> {
+    match (&value.exact, &value.regex) {
+        (Some(exact), _) => QueryMatch::exact(&value.name, exact),
+        (None, Some(regex)) => QueryMatch::regex(&value.name, regex),
+        (None, None) => QueryMatch::present(&value.name),
+    }
+}
+
+fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
+    Settings {
+        name: issuer.name.clone(),
+        issuer: issuer.issuer.clone(),
+        audiences: issuer.audiences.clone(),
+        algorithms: issuer.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect(),
+        keys,
+        leeway: issuer.leeway.into(),
+    }
+}
+
+fn client_settings(client: &document::Client) -> ClientSettings {
+    let keys = client.keys.iter().map(|key| KeySettings { sha256: key.sha256.to_string(), expires: key.expires.as_ref().map(|time| time.0) });
+    ClientSettings { name: client.name.clone(), keys: keys.collect(), scopes: client.scopes.clone() }
+}

@@ -1,0 +1,155 @@
+//! Plugins of a document: which component each name stands for, and what it may do. Built-ins need no entry; an entry
+//! of a built-in's name without a source changes its settings only.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+
+use crate::config::document::{self, Document};
+use crate::config::{Code, Finding, KeyPath, Sources};
+use crate::plugin::load::Artifact;
+use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, builtin};
+
+/// A plugin by name, before it meets a configuration.
+#[derive(Clone)]
+pub struct Source {
+    /// Its component.
+    pub artifact: Arc<Artifact>,
+    /// How long its instances live.
+    pub isolation: Isolation,
+    /// What it may consume.
+    pub limits: Arc<Limits>,
+    /// What it may call.
+    pub grants: Arc<Grants>,
+    /// What happens when it faults, unless the step says otherwise.
+    pub on_error: OnError,
+}
+
+/// Loads every plugin that the document declares, and those built-ins that it uses. What cannot be loaded is found at
+/// its entry; steps that use it are not looked at again.
+pub fn load(document: &Document, sources: &Sources, loader: &Loader, findings: &mut Vec<Finding>) -> HashMap<String, Source> {
+    let mut loaded = HashMap::new();
+    for (place, plugin) in document.plugins.iter().enumerate() {
+        let path = KeyPath::default().key("plugins").index(place);
+        match declared(plugin, sources, loader, path) {
+            Ok(source) => drop(loaded.insert(plugin.name.clone(), source)),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let used = document.routes.iter().flat_map(|route| route.chain.iter()).map(|step| &step.plugin);
+    for name in used {
+        let declared = document.plugins.iter().any(|plugin| plugin.name == *name);
+        let Some(bytes) = builtin::find(name).filter(|_| !declared && !loaded.contains_key(name)) else { continue };
+        match loader.artifact(bytes) {
+            Ok(artifact) => drop(loaded.insert(name.clone(), built_in(artifact))),
+            Err(refusal) => findings.push(Finding::new(KeyPath::default().key("routes"), Code::Plugin, name.as_str(), format!("a built-in that loads: {refusal}"))),
+        }
+    }
+    loaded
+}
+
+fn built_in(artifact: Arc<Artifact>) -> Source {
+    Source {
+        artifact,
+        isolation: Isolation::Reuse,
+        limits: Arc::default(),
+        grants: Arc::new(Grants::all()),
+        on_error: OnError::Closed,
+    }
+}
+
+fn declared(plugin: &document::Plugin, sources: &Sources, loader: &Loader, path: KeyPath) -> Result<Source, Finding> {
+    let (bytes, is_builtin) = bytes(plugin, sources, &path)?;
+    let grants = match &plugin.grants {
+        None if is_builtin => Grants::all(),
+        None => Grants::none(),
+        Some(listed) => grants(listed),
+    };
+    let refused = |refusal| {
+        let place = if is_builtin { path.clone() } else { path.clone().key("source") };
+        Finding::new(place, Code::Plugin, plugin.name.as_str(), format!("a component that can be loaded, but {refusal}"))
+    };
+    let artifact = loader.artifact(&bytes).map_err(refused)?;
+    loader.link(&artifact, &grants).map_err(refused)?;
+    Ok(Source {
+        artifact,
+        isolation: isolation(plugin.isolation, is_builtin),
+        limits: Arc::new(limits(&plugin.limits)),
+        grants: Arc::new(grants),
+        on_error: on_error(plugin.on_error),
+    })
+}
+
+fn bytes<'a>(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result<(std::borrow::Cow<'a, [u8]>, bool), Finding> {
+    let source = plugin.source.as_ref();
+    if let Some(file) = source.and_then(|source| source.file.as_ref()) {
+        let file = sources.resolve(file);
+        let unreadable = |error| Finding::new(path.clone().key("source").key("file"), Code::Unreadable, file.display().to_string(), format!("a file that can be read: {error}"));
+        return fs::read(&file).map(|bytes| (bytes.into(), false)).map_err(unreadable);
+    }
+    if source.is_some_and(|source| source.oci.is_some()) {
+        return Err(Finding::new(path.clone().key("source").key("oci"), Code::Value, "an OCI reference", "a file: registries come in a later version"));
+    }
+    match builtin::find(&plugin.name) {
+        Some(bytes) => Ok((bytes.into(), true)),
+        None => Err(Finding::new(path.clone(), Code::Missing, "no source", "source: {file: …}")),
+    }
+}
+
+fn isolation(configured: Option<document::Isolation>, is_builtin: bool) -> Isolation {
+    match configured {
+        Some(document::Isolation::Request) => Isolation::Request,
+        Some(document::Isolation::Reuse) => Isolation::Reuse,
+        None if is_builtin => Isolation::Reuse,
+        None => Isolation::Request,
+    }
+}
+
+/// The runtime's word for it.
+pub fn on_error(configured: document::OnError) -> OnError {
+    match configured {
+        document::OnError::Closed => OnError::Closed,
+        document::OnError::Skip => OnError::Skip,
+        document::OnError::Previous => OnError::Previous,
+    }
+}
+
+fn limits(configured: &document::PluginLimits) -> Limits {
+    Limits {
+        memory: configured.memory.as_len(),
+        table_elements: configured.table as usize,
+        cpu: configured.cpu.into(),
+        wall: configured.wall.into(),
+        host_calls: configured.host_calls,
+        log_bytes: configured.log.as_len(),
+        reply_bytes: configured.reply.as_len(),
+        kv_bytes: configured.kv.as_len(),
+        fetch_bytes: configured.fetch.as_len(),
+        instances: configured.instances as usize,
+    }
+}
+
+fn grants(listed: &[document::Grant]) -> Grants {
+    let interfaces = listed.iter().filter_map(interface).collect();
+    let upstreams = listed.iter().find_map(|grant| match grant {
+        document::Grant::Http(upstreams) => Some(upstreams.clone()),
+        _ => None,
+    });
+    Grants {
+        interfaces,
+        http: upstreams.map_or(HttpGrant::Denied, |upstreams| HttpGrant::Named(upstreams.into())),
+        identity: listed.contains(&document::Grant::Identity),
+    }
+}
+
+fn interface(grant: &document::Grant) -> Option<Capability> {
+    match grant {
+        document::Grant::Log => Some(Capability::Log),
+        document::Grant::Kv => Some(Capability::Kv),
+        document::Grant::Jwt => Some(Capability::Jwt),
+        document::Grant::Keys => Some(Capability::Keys),
+        document::Grant::RateLimit => Some(Capability::RateLimit),
+        document::Grant::Metrics => Some(Capability::Metrics),
+        document::Grant::Http(_) | document::Grant::Identity => None,
+    }
+}

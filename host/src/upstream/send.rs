@@ -1,0 +1,150 @@
+//! One request to one endpoint and the head of its answer, on an idle connection or a new one.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use thiserror::Error;
+
+use crate::body::{Body, Passage, Watched};
+
+use super::connections::Home;
+use super::{Connections, Endpoint, Timeouts, connect};
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum SendError {
+    /// No connection.
+    #[error("connect: {0}")]
+    Connect(String),
+    /// No connection in time, or no head in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The connection broke before there was a head.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl SendError {
+    /// The status that it counts as.
+    pub fn status(&self) -> u16 {
+        match self {
+            SendError::Timeout(_) => 504,
+            SendError::Connect(_) | SendError::Broken(_) => 502,
+        }
+    }
+}
+
+/// An answer whose body is still on its way.
+pub struct Sent {
+    /// Head and body. The connection goes back to its idle list when the body has come to its end.
+    pub response: Response<Body>,
+    /// What becomes of the body.
+    pub passage: Rc<Passage>,
+}
+
+/// Sends a request and waits for the head of the answer.
+///
+/// A connection that the endpoint closed while it was idle costs nothing but another try: when nothing of the request
+/// was sent, or the request is idempotent, has no body and got no answer, it goes out once more on a new connection.
+pub async fn send(
+    connections: &Rc<Connections>,
+    endpoint: &Endpoint,
+    timeouts: &Timeouts,
+    request: Request<Body>,
+) -> Result<Sent, SendError> {
+    let home = Home::of(connections, endpoint, timeouts.keep_alive);
+    let limit = timeouts.request.map_or(timeouts.first_byte, |request| request.min(timeouts.first_byte));
+    let answered = tokio::time::timeout(limit, attempt(&home, endpoint, timeouts, request));
+    let (response, sender) = answered.await.map_err(|_| SendError::Timeout(limit))??;
+    Ok(watched(response, sender, home, timeouts))
+}
+
+type Answered = (Response<Incoming>, SendRequest<Body>);
+
+async fn attempt(home: &Home, endpoint: &Endpoint, timeouts: &Timeouts, request: Request<Body>) -> Result<Answered, SendError> {
+    let Some(sender) = idle(home).await else {
+        return on_new_connection(endpoint, timeouts, request).await;
+    };
+    let spare = repeatable(&request);
+    match exchange(sender, request).await {
+        Ok(answered) => Ok(answered),
+        Err(Failed { unsent: Some(request), .. }) => on_new_connection(endpoint, timeouts, request).await,
+        Err(Failed { error, .. }) => match spare {
+            Some(request) if is_gone(&error) => on_new_connection(endpoint, timeouts, request).await,
+            _ => Err(SendError::Broken(chain(&error))),
+        },
+    }
+}
+
+/// An idle connection that is ready to take a request.
+async fn idle(home: &Home) -> Option<SendRequest<Body>> {
+    while let Some(mut sender) = home.take() {
+        if sender.ready().await.is_ok() {
+            return Some(sender);
+        }
+    }
+    None
+}
+
+async fn on_new_connection(endpoint: &Endpoint, timeouts: &Timeouts, request: Request<Body>) -> Result<Answered, SendError> {
+    let connected = tokio::time::timeout(timeouts.connect, connect::connect(endpoint)).await;
+    let sender = match connected {
+        Ok(Ok(sender)) => sender,
+        Ok(Err(error)) => return Err(SendError::Connect(error.to_string())),
+        Err(_) => return Err(SendError::Connect(format!("not within {:?}", timeouts.connect))),
+    };
+    exchange(sender, request).await.map_err(|failed| SendError::Broken(chain(&failed.error)))
+}
+
+struct Failed {
+    error: hyper::Error,
+    /// The request, if nothing of it was sent.
+    unsent: Option<Request<Body>>,
+}
+
+async fn exchange(mut sender: SendRequest<Body>, request: Request<Body>) -> Result<Answered, Failed> {
+    match sender.try_send_request(request).await {
+        Ok(response) => Ok((response, sender)),
+        Err(mut failed) => {
+            let unsent = failed.take_message();
+            Err(Failed { error: failed.into_error(), unsent })
+        }
+    }
+}
+
+/// A copy of a request that may be sent twice.
+fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+    let idempotent = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    if !idempotent || !matches!(request.body(), Body::Empty) {
+        return None;
+    }
+    let mut copy = Request::new(Body::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Whether the endpoint closed the connection without a byte of an answer.
+fn is_gone(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+}
+
+fn watched(response: Response<Incoming>, sender: SendRequest<Body>, home: Home, timeouts: &Timeouts) -> Sent {
+    let passage = Rc::new(Passage::default());
+    let response = response.map(|incoming| {
+        let body = Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage));
+        Body::Incoming(body.at_end(move || home.give_back(sender)))
+    });
+    Sent { response, passage }
+}
+
+/// The error with its causes, for the log.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+

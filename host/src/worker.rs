@@ -1,0 +1,230 @@
+//! A worker: one thread with a single-threaded runtime, and everything a request touches that is not shared: its
+//! listening sockets, instances, upstream connections, counts and log buffer.
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use tokio::sync::{mpsc, watch};
+
+use crate::fetch;
+use crate::limit::{Clock, Table};
+use crate::plugin::capability::http::FetchSender;
+use crate::plugin::pool::Pools;
+use crate::plugin::Services;
+use crate::server::listen;
+use crate::snapshot::Snapshot;
+use crate::telemetry::metrics::Decisions;
+use crate::telemetry::{AccessLog, Metrics, RequestIds, WorkerLog, WorkerMetrics};
+use crate::upstream::Connections;
+
+/// How often a worker tidies up.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often it hands over its log lines.
+const FLUSH: Duration = Duration::from_millis(100);
+/// Its stack: guests run on it, up to their own limit.
+const STACK: usize = 4 << 20;
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The configuration at the moment.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// Token buckets.
+    pub buckets: Arc<Table>,
+    /// Their clock.
+    pub clock: Clock,
+    /// All counts.
+    pub metrics: Metrics,
+    /// Where log lines go.
+    pub log: Arc<AccessLog>,
+    /// How far the gateway has gone on its way out.
+    pub phase: watch::Receiver<Phase>,
+}
+
+/// On the way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not at all.
+    Serving,
+    /// Connections are accepted, but asked to go after their next answer.
+    Draining,
+    /// No connection is accepted; those there are closed when their requests end.
+    Closing,
+}
+
+/// A socket to accept on.
+pub struct Listen {
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Bound, listening.
+    pub socket: TcpListener,
+    /// Says when to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A snapshot as one worker sees it.
+pub struct View {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// What its plugins may call.
+    pub services: Arc<Services>,
+}
+
+/// One worker.
+pub struct Worker {
+    /// Its instances.
+    pub pools: Rc<Pools>,
+    /// Its upstream connections.
+    pub connections: Rc<Connections>,
+    /// Its counts.
+    pub metrics: WorkerMetrics,
+    /// Its end of the access log.
+    pub log: WorkerLog,
+    /// Its request ids.
+    pub ids: RequestIds,
+    shared: Shared,
+    cache: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    view: RefCell<Rc<View>>,
+    decisions: Decisions,
+    fetch: FetchSender,
+    live: Cell<usize>,
+}
+
+/// Starts a worker. It ends when the gateway is closing and its last connection is gone.
+pub fn start(index: usize, shared: Shared, listen: mpsc::UnboundedReceiver<Listen>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("gatehouse-{index}")).stack_size(STACK).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Fewer looks at the clock and the sockets between tasks: a request is a handful of short ones.
+            .event_interval(61)
+            .build_local(tokio::runtime::LocalOptions::default())
+            .expect("a worker without a runtime cannot serve");
+        runtime.block_on(run(shared, listen));
+    })
+}
+
+async fn run(shared: Shared, mut listen: mpsc::UnboundedReceiver<Listen>) {
+    let (fetch, jobs) = mpsc::unbounded_channel();
+    let worker = Rc::new(Worker::new(shared, fetch));
+    tokio::task::spawn_local(fetch::serve(Rc::clone(&worker), jobs));
+    tokio::task::spawn_local(tidy(Rc::clone(&worker)));
+    loop {
+        tokio::select! {
+            listener = listen.recv() => match listener {
+                Some(listener) => worker.listen(listener),
+                None => worker.closing().await,
+            },
+            () = worker.closing() => break,
+        }
+    }
+    worker.emptied().await;
+    worker.log.flush();
+}
+
+async fn tidy(worker: Rc<Worker>) {
+    let (mut flush, mut sweep) = (tokio::time::interval(FLUSH), tokio::time::interval(SWEEP));
+    loop {
+        tokio::select! {
+            _ = flush.tick() => worker.log.flush(),
+            _ = sweep.tick() => {
+                worker.pools.sweep();
+                worker.connections.sweep();
+                // An idle worker lets go of an old snapshot, too.
+                worker.view();
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn new(shared: Shared, fetch: FetchSender) -> Self {
+        let metrics = shared.metrics.worker();
+        let decisions = metrics.decisions();
+        let mut cache = Cache::new(Arc::clone(&shared.current));
+        let snapshot = Arc::clone(cache.load());
+        let view = Rc::new(view(&shared, &decisions, &fetch, snapshot));
+        Self {
+            pools: Rc::default(),
+            connections: Rc::default(),
+            metrics,
+            log: shared.log.worker(),
+            ids: RequestIds::new(),
+            cache: RefCell::new(cache),
+            view: RefCell::new(view),
+            decisions,
+            fetch,
+            live: Cell::new(0),
+            shared,
+        }
+    }
+
+    /// The configuration at the moment.
+    pub fn view(&self) -> Rc<View> {
+        let mut cache = self.cache.borrow_mut();
+        let current = cache.load();
+        let mut seen = self.view.borrow_mut();
+        if !Arc::ptr_eq(current, &seen.snapshot) {
+            *seen = Rc::new(view(&self.shared, &self.decisions, &self.fetch, Arc::clone(current)));
+        }
+        Rc::clone(&seen)
+    }
+
+    /// Whether connections are asked to go.
+    pub fn is_draining(&self) -> bool {
+        *self.shared.phase.borrow() >= Phase::Draining
+    }
+
+    /// Resolves when connections are to be closed.
+    pub async fn closing(&self) {
+        // An error means that nobody is left to say so.
+        let _ = self.shared.phase.clone().wait_for(|phase| *phase == Phase::Closing).await;
+    }
+
+    /// Counts a connection for as long as the guard lives.
+    pub fn count_connection(self: &Rc<Self>) -> Live {
+        self.live.set(self.live.get() + 1);
+        Live(Rc::clone(self))
+    }
+
+    fn listen(self: &Rc<Self>, listener: Listen) {
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let name = Arc::clone(&listener.name);
+            if let Err(error) = listen::accept(worker, listener.name, listener.socket, listener.stop).await {
+                tracing::error!(%error, listener = %name, "listener ended");
+            }
+        });
+    }
+
+    async fn emptied(&self) {
+        while self.live.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn view(shared: &Shared, decisions: &Decisions, fetch: &FetchSender, snapshot: Arc<Snapshot>) -> View {
+    let services = Services {
+        issuers: Arc::clone(&snapshot.issuers),
+        clients: Arc::clone(&snapshot.clients),
+        buckets: Arc::clone(&shared.buckets),
+        clock: shared.clock.clone(),
+        decisions: decisions.clone(),
+        fetch: fetch.clone(),
+    };
+    View { snapshot, services: Arc::new(services) }
+}
+
+/// A connection that counts.
+pub struct Live(Rc<Worker>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.live.set(self.0.live.get() - 1);
+    }
+}

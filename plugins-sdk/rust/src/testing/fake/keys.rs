@@ -1,0 +1,22 @@
+//! API keys that the test hands out.
+
+use core::cell::RefCell;
+use std::collections::HashMap;
+use std::string::ToString;
+use std::vec::Vec;
+
+use crate::bindings::keys::Holder;
+
+std::thread_local! {
+    static KEYS: RefCell<HashMap<Vec<u8>, Holder>> = RefCell::new(HashMap::new());
+}
+
+/// Gives a key to a client that has these scopes.
+pub fn key(key: &str, name: &str, scopes: &[&str]) {
+    let scopes = scopes.iter().map(ToString::to_string).collect();
+    KEYS.with_borrow_mut(|keys| keys.insert(key.into(), Holder { name: name.into(), scopes }));
+}
+
+pub(crate) fn find(key: &[u8]) -> Option<Holder> {
+    KEYS.with_borrow(|keys| keys.get(key).cloned())
+}

@@ -1,0 +1,21 @@
+//! The gateway as its users meet it: one module for each theme, every test through the front door.
+//! `make test` builds the binary and the guests first.
+
+mod access_log;
+mod bad_heads;
+mod bodies;
+mod built_ins;
+mod command_line;
+mod drain;
+mod early_answers;
+mod forwarding;
+mod hostile;
+mod http2;
+mod limits;
+mod metrics;
+mod plugins;
+mod problems;
+mod reload;
+mod routing;
+mod tidy;
+mod tls;

@@ -1,0 +1,53 @@
+//! Where built things are: the gateway's binary, guests, built-in plugins. Nothing is built here; `make test` does.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The gateway's binary: `GATEHOUSE_BIN`, or the one built beside this test.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn gatehouse() -> PathBuf {
+    let path = env::var_os("GATEHOUSE_BIN").map_or_else(|| profile_folder().join("gatehouse"), PathBuf::from);
+    assert!(path.is_file(), "no gateway at {}: run `make test`, or `cargo build --bin gatehouse` first", path.display());
+    path
+}
+
+/// A guest of `tests/guests`, as a component: in `GATEHOUSE_GUESTS`, or below this workspace's target folder.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn guest(name: &str) -> PathBuf {
+    let folder = env::var_os("GATEHOUSE_GUESTS").map_or_else(|| target_folder().join("wasm32-wasip2/guest"), PathBuf::from);
+    let path = folder.join(format!("{}.wasm", name.replace('-', "_")));
+    assert!(
+        path.is_file(),
+        "no guest at {}: run `make test`, or `cargo build --profile guest --target wasm32-wasip2 -p {name}` first",
+        path.display()
+    );
+    path
+}
+
+/// The root of the repository.
+///
+/// # Panics
+/// When the sources are gone.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().expect("the tests run beside their sources");
+    tests.parent().expect("tests/ is a folder of the repository").to_owned()
+}
+
+// The test runs as `target/<profile>/deps/<test>`.
+fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("this process has a binary");
+    test.ancestors().nth(2).expect("cargo runs tests from target/<profile>/deps").to_owned()
+}
+
+fn target_folder() -> PathBuf {
+    profile_folder().parent().expect("a profile's folder is in the target folder").to_owned()
+}

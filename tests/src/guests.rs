@@ -1,0 +1,48 @@
+//! Guests as files: those built from Rust, and those that are assembled here because Rust cannot say them.
+
+use std::path::PathBuf;
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::files;
+
+/// The guest of `tests/guests/hostile`, built.
+#[must_use]
+pub fn hostile() -> PathBuf {
+    files::guest("hostile")
+}
+
+/// The guest of `tests/guests/witness`, built.
+#[must_use]
+pub fn witness() -> PathBuf {
+    files::guest("witness")
+}
+
+/// The guest that takes table elements without end, as a component's bytes.
+///
+/// # Panics
+/// When its text and the contract in `wit/` do not fit.
+#[must_use]
+pub fn table_bomb() -> Vec<u8> {
+    component(include_str!("../guests/by-hand/table_bomb.wat"))
+}
+
+/// A component for the world `plugin`, of a core module's text.
+fn component(text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).expect("the guest's text is a module");
+    let mut contract = Resolve::default();
+    let (package, _) = contract.push_path(files::repository().join("wit")).expect("the contract can be read");
+    let world = contract.select_world(&[package], Some("plugin")).expect("the contract has the world");
+    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).expect("the contract can be embedded");
+    let encoder = ComponentEncoder::default().validate(true).module(&module);
+    encoder.and_then(|mut encoder| encoder.encode()).expect("the guest exports what the world asks for")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_guest_written_by_hand_fits_the_contract() {
+        assert!(super::table_bomb().starts_with(b"\0asm\x0d\0\x01\0"), "a component has its own version");
+    }
+}

@@ -1,0 +1,25 @@
+//! The harness of the end-to-end tests: a real gateway process, origins that record every byte, clients that send
+//! exact bytes. Nothing here knows the gateway's code; it knows its outer contract only.
+
+pub mod client;
+pub mod files;
+pub mod frames;
+pub mod gateway;
+pub mod guests;
+pub mod http2;
+pub mod latency;
+pub mod lines;
+pub mod metrics;
+pub mod origin;
+pub mod request;
+pub mod response;
+pub mod sources;
+pub mod tls;
+pub mod tokens;
+pub mod wire;
+
+pub use client::Client;
+pub use gateway::{Gateway, Reload, Setup};
+pub use origin::{Answer, Origin};
+pub use request::{Request, get, request};
+pub use response::Response;
