@@ -124,7 +124,13 @@ async fn a_slow_upstream_does_not_fill_the_gateway() {
         _ => Answer::ok("warm"),
     })
     .await;
-    let config = format!("{}    max_body: 100MiB\n", plain(&origin.url()).replace("{name: all, match: [{path: {prefix: /}}], upstream: origin}", "name: all\n    upstream: origin"));
+    let config = format!(
+        "
+        upstreams: [{{name: origin, endpoints: [{{url: \"{}\"}}]}}]
+        routes: [{{name: all, max_body: 100MiB, upstream: origin}}]
+        ",
+        origin.url()
+    );
     let gateway = Setup::new(&config).one_worker().start().await;
     gateway.get("/warm").await;
     let before = gateway.rss();

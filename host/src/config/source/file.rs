@@ -56,3 +56,64 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
     };
     Problem::with_file(path.display().to_string(), Code::Unreadable, got, "a YAML file or a folder of them")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A folder of its own for each test, gone when the test ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("gatehouse-config-{test}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a folder");
+            Folder(path)
+        }
+
+        fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+            fs::write(self.0.join(name), content).expect("a file");
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_yaml_files_in_the_order_of_their_names() {
+        let folder = Folder::new("order");
+        for name in ["b.yml", "a.yaml", ".hidden.yaml", "notes.txt", "a.yaml~"] {
+            folder.write(name, name);
+        }
+        let sources = read_path(&folder.0).expect("readable files");
+        let texts: Vec<&str> = sources.files.iter().map(|source| source.text.as_str()).collect();
+        assert_eq!(texts, ["a.yaml", "b.yml"], "and no other files");
+        assert_eq!(sources.folder, folder.0, "relative paths start in the folder");
+    }
+
+    #[test]
+    fn a_file_has_its_byte_order_mark_removed() {
+        let folder = Folder::new("mark");
+        folder.write("a.yaml", "\u{feff}routes: []\n");
+        let sources = read_path(&folder.0.join("a.yaml")).expect("a readable file");
+        assert_eq!(sources.files[0].text, "routes: []\n", "columns count from the first letter");
+        assert_eq!(sources.folder, folder.0, "relative paths start beside the file");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = Folder::new("unreadable");
+        let empty = read_path(&folder.0).expect_err("an empty folder").to_string();
+        assert!(empty.contains("want a *.yaml file in the folder"), "{empty}");
+        let missing = read_path(&folder.0.join("nope.yaml")).expect_err("no file").to_string();
+        assert!(missing.contains("nope.yaml: got No such file"), "{missing}");
+        folder.write("a.yaml", [0xff, 0xfe]);
+        folder.write("b.yaml", [0xff, 0xfe]);
+        let binary = read_path(&folder.0).expect_err("no text");
+        assert_eq!(binary.len(), 2, "each file is named: {binary}");
+        assert!(binary.to_string().contains("bytes that are not UTF-8"), "{binary}");
+    }
+}

@@ -85,7 +85,7 @@ impl<IO: Read + Unpin> Read for Rewound<IO> {
         let again = buffer.remaining().min(self.end - self.start);
         buffer.put_slice(&self.prefix[self.start..self.start + again]);
         self.start += again;
-        if self.start < self.end || buffer.remaining() == 0 {
+        if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
         // One read for the prefix and what came after it keeps a first head in one piece. An error shows up again

@@ -398,6 +398,24 @@ async fn a_declined_upgrade_leaves_the_next_request_whole() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn settling_an_upgrade_wakes_the_reader() {
+    tokio::task::LocalSet::new()
+        .run_until(async {
+            let offer = b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: x\r\n\r\n";
+            let (mut guard, handle) = HeadGuard::new(Script::new([[&offer[..], b"frames"].concat()], true), Limits::default());
+            assert_eq!(read_out(&mut guard, 4096).bytes, offer, "the offer");
+            let admission = handle.admit().expect("a fine request");
+            let reader = tokio::task::spawn_local(async move { read_rest(&mut guard).await });
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(!reader.is_finished(), "the reader waits for the answer");
+            admission.accept_upgrade();
+            let read = timeout(Duration::from_secs(1), reader).await.expect("woken").unwrap();
+            assert_eq!(read, b"frames", "what came after the offer");
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn an_early_no_to_one_upgrade_is_no_answer_to_the_next() {
     let offer = b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: x\r\n\r\n";
