@@ -18,7 +18,7 @@ pub mod tls;
 pub mod tokens;
 pub mod wire;
 
-pub use client::Client;
+pub use client::{Client, ask};
 pub use gateway::{Gateway, Reload, Setup};
 pub use origin::{Answer, Origin};
 pub use request::{Request, get, request};

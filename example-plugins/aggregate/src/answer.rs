@@ -75,8 +75,7 @@ fn whole_or_partial(values: Vec<(&Part, Value)>, failures: &[(&Part, Failure)]) 
     if failures.is_empty() {
         return reply;
     }
-    let failed: Vec<String> =
-        failures.iter().map(|(part, failure)| format!("{};status={}", part.name, failure.status())).collect();
+    let failed: Vec<String> = failures.iter().map(|(part, failure)| format!("{};status={}", part.name, failure.status())).collect();
     reply.header("x-gatehouse-partial", failed.join(", ")).header("cache-control", "no-store")
 }
 

@@ -64,8 +64,7 @@ impl Plugin for ApiKey {
 impl ApiKey {
     /// The same for a missing, malformed, unknown and revoked key: nobody learns which keys exist.
     fn unauthorized(&self) -> Reply {
-        Reply::problem(401, "Unauthorized", "This needs a valid API key.")
-            .header("www-authenticate", self.challenge.as_str())
+        Reply::problem(401, "Unauthorized", "This needs a valid API key.").header("www-authenticate", self.challenge.as_str())
     }
 }
 

@@ -109,9 +109,7 @@ impl Cors {
 }
 
 fn is_preflight(request: &Request) -> bool {
-    request.method() == "OPTIONS"
-        && request.header("origin").is_some()
-        && request.header("access-control-request-method").is_some()
+    request.method() == "OPTIONS" && request.header("origin").is_some() && request.header("access-control-request-method").is_some()
 }
 
 fn is_token_list(text: &str) -> bool {

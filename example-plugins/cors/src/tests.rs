@@ -11,8 +11,10 @@ fn plugin(config: &str) -> Tested {
 }
 
 fn named() -> Tested {
-    plugin(r#"{"origins": ["https://app.example"], "methods": ["GET", "PUT"], "headers": ["x-a", "x-b"],
-               "expose": ["x-request-id"], "credentials": true, "max_age": 600}"#)
+    plugin(
+        r#"{"origins": ["https://app.example"], "methods": ["GET", "PUT"], "headers": ["x-a", "x-b"],
+               "expose": ["x-request-id"], "credentials": true, "max_age": 600}"#,
+    )
 }
 
 fn preflight(origin: &str) -> Request {

@@ -22,8 +22,7 @@ impl Refusals {
 
     /// There is no token. RFC 6750 §3.1: no error code then.
     pub fn missing(&self) -> Reply {
-        Reply::problem(401, "Unauthorized", "This needs a bearer token.")
-            .header("www-authenticate", self.challenge.as_str())
+        Reply::problem(401, "Unauthorized", "This needs a bearer token.").header("www-authenticate", self.challenge.as_str())
     }
 
     /// There are several tokens, or something that is none.

@@ -11,9 +11,7 @@ mod headers;
 mod query;
 mod target;
 
-use gatehouse_plugin::{
-    Changes, Needs, Plugin, Reply, Request, Response, ResponseChanges, ResponseVerdict, Result, Verdict, next,
-};
+use gatehouse_plugin::{Changes, Needs, Plugin, Reply, Request, Response, ResponseChanges, ResponseVerdict, Result, Verdict, next};
 
 use crate::body::JsonEdits;
 use crate::config::{Config, OnUnparsable};
@@ -129,9 +127,7 @@ impl Transform {
         match (self.response_json.applied(body), self.on_unparsable) {
             (Some(body), _) => Ok(body::STALE.iter().fold(changes, |changes, name| changes.remove_header(*name)).set_body(body)),
             (None, OnUnparsable::Pass) => Ok(changes),
-            (None, OnUnparsable::Refuse) => {
-                Err(Reply::problem(502, "Bad Gateway", "The upstream's body is not the JSON expected here."))
-            }
+            (None, OnUnparsable::Refuse) => Err(Reply::problem(502, "Bad Gateway", "The upstream's body is not the JSON expected here.")),
         }
     }
 }

@@ -39,11 +39,13 @@ impl QueryEdits {
             let value = if template.literal().is_some() { percent_encode(&value) } else { value };
             Some(Cow::Owned([&*percent_encode(name), "=", &*value].concat()))
         });
-        kept.chain(set).fold((path, '?'), |(mut target, separator), pair| {
-            target.push(separator);
-            target.push_str(&pair);
-            (target, '&')
-        }).0
+        kept.chain(set)
+            .fold((path, '?'), |(mut target, separator), pair| {
+                target.push(separator);
+                target.push_str(&pair);
+                (target, '&')
+            })
+            .0
     }
 
     fn replaces(&self, pair: &str) -> bool {

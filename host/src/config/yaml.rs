@@ -62,9 +62,8 @@ enum Key {
 pub(crate) fn read(text: &str) -> Parsed {
     let mut builder = Builder::new();
     let whole = Parser::new_from_str(text).try_for_each(|event| {
-        let (event, span) = event.map_err(|error| {
-            Mistake::new(*error.marker(), Code::Syntax, format!("a mistake in the YAML: {}", error.info()), "YAML")
-        })?;
+        let (event, span) = event
+            .map_err(|error| Mistake::new(*error.marker(), Code::Syntax, format!("a mistake in the YAML: {}", error.info()), "YAML"))?;
         builder.take(event, span.start)
     });
     if let Err(mistake) = whole {
@@ -78,14 +77,7 @@ pub(crate) fn read(text: &str) -> Parsed {
 
 impl Builder {
     fn new() -> Self {
-        Builder {
-            open: Vec::new(),
-            anchors: HashMap::new(),
-            aliased: 0,
-            root: None,
-            documents: 0,
-            mistakes: Vec::new(),
-        }
+        Builder { open: Vec::new(), anchors: HashMap::new(), aliased: 0, root: None, documents: 0, mistakes: Vec::new() }
     }
 
     fn take(&mut self, event: Event<'_>, at: Marker) -> Result<(), Mistake> {

@@ -268,7 +268,7 @@ impl<IO: Read + Write + Unpin> Write for HeadGuard<IO> {
     /// Lingers where the peer is still sending, so that it gets to read the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.linger.is_none() && !this.has_unread_input() {
+        if !this.has_unread_input() {
             return Pin::new(&mut this.io).poll_shutdown(cx);
         }
         this.linger.get_or_insert_with(Linger::new).poll(&mut this.io, cx)

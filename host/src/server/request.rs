@@ -22,7 +22,7 @@ use crate::telemetry::access_log::Flag;
 use crate::upstream::{self, SendError, Sent, Upstream};
 
 use super::finish::Facts;
-use super::head_guard::Violation;
+use super::head_guard::{Admission, Violation};
 use super::{Answer, Connection, hop_by_hop, target};
 
 /// Serves a request. Dropped by hyper when the client goes away, which cancels whatever is under way for it.
@@ -32,6 +32,8 @@ pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Re
     let mut facts = Facts::new(&connection, &head);
     let response = match admitted {
         Ok(admission) => {
+            // No route allows an upgrade yet; until one is settled the guard would read nothing more.
+            admission.iter().for_each(Admission::decline_upgrade);
             facts.admission = admission;
             handle(&connection, &mut facts, head, incoming).await
         }

@@ -56,12 +56,6 @@ impl From<raw::Client> for Client {
 
 impl From<Client> for raw::Client {
     fn from(client: Client) -> Self {
-        Self {
-            name: client.name,
-            method: client.method,
-            issuer: client.issuer,
-            scopes: client.scopes,
-            claims: client.claims,
-        }
+        Self { name: client.name, method: client.method, issuer: client.issuer, scopes: client.scopes, claims: client.claims }
     }
 }

@@ -56,10 +56,4 @@ macro_rules! from_capability_errors {
     )+};
 }
 
-from_capability_errors!(
-    core::str::Utf8Error,
-    crate::http::Error,
-    crate::json::PathError,
-    crate::jwt::Refusal,
-    crate::kv::Error
-);
+from_capability_errors!(core::str::Utf8Error, crate::http::Error, crate::json::PathError, crate::jwt::Refusal, crate::kv::Error);

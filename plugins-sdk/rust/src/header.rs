@@ -22,8 +22,7 @@ pub struct HeaderValue(String);
 pub struct QuotableText(String);
 
 /// Message framing and connection handling belong to the gateway; writing one of these is a fault.
-const OWNED: &[&str] =
-    &["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+const OWNED: &[&str] = &["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Whether this is a token (RFC 9110 §5.6.2), as names and methods are.
 #[must_use]

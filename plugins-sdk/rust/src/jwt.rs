@@ -66,12 +66,7 @@ impl Verified {
 /// Why the token was refused.
 pub fn verify(token: &[u8], issuers: &[String], claims: &[String]) -> Result<Verified, Refusal> {
     let verified = host::verify(token, issuers, claims)?;
-    Ok(Verified {
-        issuer: verified.issuer,
-        subject: verified.subject,
-        scope: verified.scope,
-        claims: verified.claims,
-    })
+    Ok(Verified { issuer: verified.issuer, subject: verified.subject, scope: verified.scope, claims: verified.claims })
 }
 
 impl From<raw::Refusal> for Refusal {

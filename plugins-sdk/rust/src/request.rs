@@ -95,9 +95,7 @@ impl Request {
     pub fn address(&self) -> IpAddr {
         match self.address {
             raw::IpAddress::Ipv4(bits) => IpAddr::V4(Ipv4Addr::from_bits(bits)),
-            raw::IpAddress::Ipv6((high, low)) => {
-                IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)))
-            }
+            raw::IpAddress::Ipv6((high, low)) => IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low))),
         }
     }
 

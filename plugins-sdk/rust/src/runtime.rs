@@ -65,11 +65,8 @@ impl<P: Plugin> Entry for PluginEntry<P> {
     fn configure(&self, config: &str) -> Result<Configured> {
         let plugin = P::new(serde_json::from_str(config)?)?;
         let needs = plugin.needs();
-        let instance = Named {
-            request_headers: names(&needs.raw().request_headers),
-            response_headers: names(&needs.raw().response_headers),
-            plugin,
-        };
+        let instance =
+            Named { request_headers: names(&needs.raw().request_headers), response_headers: names(&needs.raw().response_headers), plugin };
         Ok(Configured { instance: Box::new(instance), needs })
     }
 }
@@ -117,10 +114,7 @@ macro_rules! export {
     ($plugin:ty) => {
         const _: () = {
             #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
-            #[cfg_attr(
-                not(target_family = "wasm"),
-                expect(dead_code, reason = "natively there is no gateway to call it")
-            )]
+            #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "natively there is no gateway to call it"))]
             fn gatehouse_plugin_entry() -> &'static dyn $crate::__private::Entry {
                 &$crate::__private::PluginEntry::<$plugin>::NEW
             }

@@ -103,11 +103,7 @@ impl Template {
         })
     }
 
-    fn render_with(
-        &self,
-        request: &Request,
-        encode: impl for<'a> Fn(&Variable, &'a str) -> Cow<'a, str>,
-    ) -> Option<String> {
+    fn render_with(&self, request: &Request, encode: impl for<'a> Fn(&Variable, &'a str) -> Cow<'a, str>) -> Option<String> {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {

@@ -24,7 +24,7 @@ const DEFAULTS: [(&str, &str); 4] = [
 
 /// A gateway to be started.
 pub struct Setup {
-    config: String,
+    config: Option<String>,
     arguments: Vec<OsString>,
     files: Vec<(String, Vec<u8>)>,
 }
@@ -33,20 +33,26 @@ impl Setup {
     /// A gateway with this config; see [`Gateway::start`].
     #[must_use]
     pub fn new(config: &str) -> Self {
-        Self { config: complete(config), arguments: Vec::new(), files: Vec::new() }
+        Self { config: Some(complete(config)), arguments: Vec::new(), files: Vec::new() }
     }
 
-    /// Adds an argument to `gatehouse run`.
+    /// A gateway that is told everything by its arguments.
     #[must_use]
-    pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
-        self.arguments.push(argument.into());
+    pub fn without_config() -> Self {
+        Self { config: None, arguments: Vec::new(), files: Vec::new() }
+    }
+
+    /// Adds arguments to `gatehouse run`.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(OsString::from));
         self
     }
 
     /// Lets one worker do all requests, so that they share a thread.
     #[must_use]
     pub fn one_worker(self) -> Self {
-        self.argument("--workers").argument("1")
+        self.arguments(&["--workers", "1"])
     }
 
     /// Adds a file to the config's folder.
@@ -88,7 +94,8 @@ impl Setup {
         for (name, content) in &self.files {
             fs::write(folder.join(name), content).expect("the test's folder takes files");
         }
-        let config = self.config.replace("$DIR", &folder.to_string_lossy());
+        let Some(config) = &self.config else { return };
+        let config = config.replace("$DIR", &folder.to_string_lossy());
         let fresh = folder.join(format!("{CONFIG}.new"));
         fs::write(&fresh, config).expect("the test's folder takes files");
         fs::rename(&fresh, folder.join(CONFIG)).expect("a file can take another's place");
@@ -98,8 +105,11 @@ impl Setup {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         self.write(folder.path());
         let mut command = Command::new(files::gatehouse());
-        command.arg("run").arg("--config").arg(folder.path().join(CONFIG));
-        command.arg("--data").arg(folder.path().join("data")).args(&self.arguments);
+        command.arg("run").arg("--data").arg(folder.path().join("data")).args(&self.arguments);
+        if self.config.is_some() {
+            command.arg("--config").arg(folder.path().join(CONFIG));
+        }
+        command.current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the gateway's binary runs");
         let output = Lines::collect(child.stdout.take().expect("stdout is a pipe"));

@@ -130,9 +130,11 @@ impl Draft {
             .chain(broken_in(&self.clients, LISTS[3], true))
             .chain(broken_in(&self.plugins, LISTS[4], true))
             .chain(broken_in(&self.routes, LISTS[5], true));
-        let singles = broken_in(&self.admin, SINGLES[0], false)
-            .chain(broken_in(&self.access_log, SINGLES[1], false))
-            .chain(broken_in(&self.drain, SINGLES[2], false));
+        let singles = broken_in(&self.admin, SINGLES[0], false).chain(broken_in(&self.access_log, SINGLES[1], false)).chain(broken_in(
+            &self.drain,
+            SINGLES[2],
+            false,
+        ));
         lists.chain(singles).collect()
     }
 }
@@ -148,10 +150,8 @@ fn read_list<T: DeserializeOwned>(slots: &mut Vec<Slot<T>>, file: usize, section
 
 // Always true: what is wrong inside an item is kept in its slot.
 fn read_item<T: DeserializeOwned>(slots: &mut Vec<Slot<T>>, file: usize, index: usize, value: &Value) -> bool {
-    let item = T::deserialize(value).map_err(|error| Broken {
-        name: value.get("name").and_then(Value::as_str).map(str::to_string),
-        error: error.to_string(),
-    });
+    let item = T::deserialize(value)
+        .map_err(|error| Broken { name: value.get("name").and_then(Value::as_str).map(str::to_string), error: error.to_string() });
     slots.push(Slot { file, index, item });
     true
 }

@@ -58,16 +58,25 @@ fn add_unreached(draft: &Draft, warnings: &mut Vec<Finding>) {
     }
     for (_, plugin) in healthy(&draft.plugins) {
         let grants = plugin.grants.iter().flatten();
-        reached.extend(grants.flat_map(|grant| match grant {
-            Grant::Http(upstreams) => upstreams.as_slice(),
-            _ => &[],
-        }).map(String::as_str));
+        reached.extend(
+            grants
+                .flat_map(|grant| match grant {
+                    Grant::Http(upstreams) => upstreams.as_slice(),
+                    _ => &[],
+                })
+                .map(String::as_str),
+        );
     }
     for (slot, upstream) in healthy(&draft.upstreams) {
         if !reached.contains(upstream.name.as_str()) {
             let root = Place::root(slot.file);
             let list = root.key("upstreams");
-            let finding = Finding::new(&list.index(slot.index), Code::NoEffect, format!("the upstream {:?}", upstream.name), "a route or a grant that leads to it");
+            let finding = Finding::new(
+                &list.index(slot.index),
+                Code::NoEffect,
+                format!("the upstream {:?}", upstream.name),
+                "a route or a grant that leads to it",
+            );
             warnings.push(finding);
         }
     }

@@ -164,50 +164,62 @@ mod tests {
 
     #[test]
     fn hosts_are_lower_case_names_without_ports() {
-        check(host, &["api.example.com", "*.example.com", "localhost", "xn--bcher-kva.example"], &[
-            ("API.example.com", "lower case: \"api.example.com\""),
-            ("*", "leave out hosts"),
-            ("10.0.0.1", "not an IP address"),
-            ("::1", "not an IP address"),
-            ("a.example:80", "without a port"),
-            ("a.*.example", "*.example.com"),
-            ("-a.example", "*.example.com"),
-            ("a..example", "*.example.com"),
-            ("", "*.example.com"),
-        ]);
+        check(
+            host,
+            &["api.example.com", "*.example.com", "localhost", "xn--bcher-kva.example"],
+            &[
+                ("API.example.com", "lower case: \"api.example.com\""),
+                ("*", "leave out hosts"),
+                ("10.0.0.1", "not an IP address"),
+                ("::1", "not an IP address"),
+                ("a.example:80", "without a port"),
+                ("a.*.example", "*.example.com"),
+                ("-a.example", "*.example.com"),
+                ("a..example", "*.example.com"),
+                ("", "*.example.com"),
+            ],
+        );
     }
 
     #[test]
     fn paths_follow_the_rules_of_gateway_api() {
-        check(path_value, &["/", "/orders", "/orders/", "/a.b/..c", "/caf%C3%A9"], &[
-            ("", "begins with /"),
-            ("orders", "begins with /"),
-            ("/a//b", "without //"),
-            ("/a/./b", "without /./"),
-            ("/a/../b", "without /../"),
-            ("/a%2Fb", "without %2f"),
-            ("/a#b", "without #"),
-            ("/a/.", "without /."),
-            ("/a/..", "without /.."),
-            ("/a?b=c", "without a query"),
-            ("/a b", "without blanks"),
-        ]);
+        check(
+            path_value,
+            &["/", "/orders", "/orders/", "/a.b/..c", "/caf%C3%A9"],
+            &[
+                ("", "begins with /"),
+                ("orders", "begins with /"),
+                ("/a//b", "without //"),
+                ("/a/./b", "without /./"),
+                ("/a/../b", "without /../"),
+                ("/a%2Fb", "without %2f"),
+                ("/a#b", "without #"),
+                ("/a/.", "without /."),
+                ("/a/..", "without /.."),
+                ("/a?b=c", "without a query"),
+                ("/a b", "without blanks"),
+            ],
+        );
     }
 
     #[test]
     fn urls_of_endpoints_are_a_scheme_a_host_and_a_port() {
-        check(endpoint_url, &["http://127.0.0.1:9001", "https://orders", "http://[::1]:80/", "http://a.b:1"], &[
-            ("127.0.0.1:9001", "http://HOST:PORT"),
-            ("ftp://a:1", "http://HOST:PORT"),
-            ("http://:80", "http://HOST:PORT"),
-            ("http://a:99999", "http://HOST:PORT"),
-            ("http://a:0", "http://HOST:PORT"),
-            ("http://a:", "http://HOST:PORT"),
-            ("http://a:1/b", "without a user, a path"),
-            ("http://a:1?b", "without a user, a path"),
-            ("http://u@a:1", "without a user, a path"),
-            ("http://a:1#", "without a user, a path"),
-        ]);
+        check(
+            endpoint_url,
+            &["http://127.0.0.1:9001", "https://orders", "http://[::1]:80/", "http://a.b:1"],
+            &[
+                ("127.0.0.1:9001", "http://HOST:PORT"),
+                ("ftp://a:1", "http://HOST:PORT"),
+                ("http://:80", "http://HOST:PORT"),
+                ("http://a:99999", "http://HOST:PORT"),
+                ("http://a:0", "http://HOST:PORT"),
+                ("http://a:", "http://HOST:PORT"),
+                ("http://a:1/b", "without a user, a path"),
+                ("http://a:1?b", "without a user, a path"),
+                ("http://u@a:1", "without a user, a path"),
+                ("http://a:1#", "without a user, a path"),
+            ],
+        );
     }
 
     #[test]

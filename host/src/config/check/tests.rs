@@ -81,20 +81,26 @@ fn the_example_of_the_contract_is_accepted() {
 #[test]
 fn what_is_not_in_force_is_a_warning() {
     let warnings = accepts(CONTRACT).warnings;
-    assert_eq!(printed(&warnings), [
-        "8:5: upstreams[0].balance: got balance, want to be left out: accepted, not in force in this version",
-        "9:5: upstreams[0].health: got health, want to be left out: accepted, not in force in this version",
-        "10:5: upstreams[0].circuit_breaker: got circuit_breaker, want to be left out: accepted, not in force in this version",
-        "11:5: upstreams[0].retry: got retry, want to be left out: accepted, not in force in this version",
-    ], "one for each setting");
+    assert_eq!(
+        printed(&warnings),
+        [
+            "8:5: upstreams[0].balance: got balance, want to be left out: accepted, not in force in this version",
+            "9:5: upstreams[0].health: got health, want to be left out: accepted, not in force in this version",
+            "10:5: upstreams[0].circuit_breaker: got circuit_breaker, want to be left out: accepted, not in force in this version",
+            "11:5: upstreams[0].retry: got retry, want to be left out: accepted, not in force in this version",
+        ],
+        "one for each setting"
+    );
 }
 
 #[test]
 fn round_robin_is_in_force_and_an_upstream_without_a_route_is_noticed() {
     let loaded = accepts("upstreams:\n  - {name: a, endpoints: [{url: 'http://a:1'}], balance: {algorithm: round_robin}}\n");
-    assert_eq!(printed(&loaded.warnings), [
-        "2:5: upstreams[0]: got the upstream \"a\", want a route or a grant that leads to it",
-    ], "the only warning");
+    assert_eq!(
+        printed(&loaded.warnings),
+        ["2:5: upstreams[0]: got the upstream \"a\", want a route or a grant that leads to it",],
+        "the only warning"
+    );
 }
 
 #[test]
@@ -114,20 +120,26 @@ fn a_document_that_is_printed_and_read_again_is_the_same() {
 
 #[test]
 fn unknown_keys_are_named_with_the_nearest_known_one() {
-    refuses("route: []\n", &[
-        "1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, issuers, listeners, \
-         plugins, routes, upstreams (hint: did you mean routes?)",
-    ]);
-    refuses("admin: {adress: '127.0.0.1:1'}\n", &[
-        "1:9: admin.adress: got the unknown key \"adress\", want address (hint: did you mean address?)",
-    ]);
-    refuses("upstreams: [{name: a, endpoints: [{url: 'http://a:1'}], health: {activ: {path: /}}}]\n", &[
-        "1:66: upstreams[0].health.activ: got the unknown key \"activ\", want active or outlier (hint: did you mean active?)",
-    ]);
-    refuses("plugins: [{name: a, source: {file: a.wasm}, grants: [{htp: [b]}]}]\n", &[
-        "1:54: plugins[0].grants[0].http: got nothing, want \"http\", which is required",
-        "1:55: plugins[0].grants[0].htp: got the unknown key \"htp\", want http (hint: did you mean http?)",
-    ]);
+    refuses(
+        "route: []\n",
+        &["1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, issuers, listeners, \
+         plugins, routes, upstreams (hint: did you mean routes?)"],
+    );
+    refuses(
+        "admin: {adress: '127.0.0.1:1'}\n",
+        &["1:9: admin.adress: got the unknown key \"adress\", want address (hint: did you mean address?)"],
+    );
+    refuses(
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}], health: {activ: {path: /}}}]\n",
+        &["1:66: upstreams[0].health.activ: got the unknown key \"activ\", want active or outlier (hint: did you mean active?)"],
+    );
+    refuses(
+        "plugins: [{name: a, source: {file: a.wasm}, grants: [{htp: [b]}]}]\n",
+        &[
+            "1:54: plugins[0].grants[0].http: got nothing, want \"http\", which is required",
+            "1:55: plugins[0].grants[0].htp: got the unknown key \"htp\", want http (hint: did you mean http?)",
+        ],
+    );
 }
 
 #[test]
@@ -139,60 +151,84 @@ fn missing_keys_are_shown_at_the_item() {
 fn wrong_types_say_what_belongs_there() {
     refuses("listeners: {name: a}\n", &["1:12: listeners: got a map, want a list"]);
     refuses("[]\n", &["1:1: got a list, want a map"]);
-    refuses("listeners: [{name: 1, address: '127.0.0.1:1', http2: yes}]\n", &[
-        "1:20: listeners[0].name: got 1, want a text (hint: write \"1\" in quotes)",
-        "1:54: listeners[0].http2: got \"yes\", want true or false (hint: write true)",
-    ]);
-    refuses("routes: [{name: a, chain: [{plugin: jwt}], hosts: a.example}]\n", &[
-        "1:51: routes[0].hosts: got \"a.example\", want a list (hint: write [\"a.example\"])",
-    ]);
-    refuses("drain: {deadline: 10}\n", &[
-        "1:19: drain.deadline: got 10, want a duration such as 10ms, 1s or 5m (hint: write 10s for seconds)",
-    ]);
+    refuses(
+        "listeners: [{name: 1, address: '127.0.0.1:1', http2: yes}]\n",
+        &[
+            "1:20: listeners[0].name: got 1, want a text (hint: write \"1\" in quotes)",
+            "1:54: listeners[0].http2: got \"yes\", want true or false (hint: write true)",
+        ],
+    );
+    refuses(
+        "routes: [{name: a, chain: [{plugin: jwt}], hosts: a.example}]\n",
+        &["1:51: routes[0].hosts: got \"a.example\", want a list (hint: write [\"a.example\"])"],
+    );
+    refuses(
+        "drain: {deadline: 10}\n",
+        &["1:19: drain.deadline: got 10, want a duration such as 10ms, 1s or 5m (hint: write 10s for seconds)"],
+    );
 }
 
 #[test]
 fn wrong_values_say_what_is_wrong_with_them() {
-    refuses("drain: {deadline: 10sec}\n", &[
-        "1:19: drain.deadline: got \"10sec\" (unknown unit sec), want a duration such as 10ms, 1s or 5m",
-    ]);
-    refuses("listeners: [{name: a, address: localhost:1, limits: {body: 1Mib, headers: -1}}]\n", &[
-        "1:32: listeners[0].address: got \"localhost:1\" (not an IP address with a port), want an IP address and a port such as 127.0.0.1:8080",
-        "1:60: listeners[0].limits.body: got \"1Mib\" (unknown unit Mib), want a size such as 32MiB, 10KB or 4096",
-        "1:75: listeners[0].limits.headers: got -1, want 0 or more",
-    ]);
-    refuses("listeners: [{name: a, address: '127.0.0.1:1', trusted_proxies: [10.0.0.0/40]}]\n", &[
-        "1:65: listeners[0].trusted_proxies[0]: got \"10.0.0.0/40\" (not a network), want a network such as 10.0.0.0/8 or an address",
-    ]);
-    refuses("clients: [{name: a, keys: [{sha256: abc, expires: tomorrow}]}]\n", &[
-        "1:37: clients[0].keys[0].sha256: got \"abc\" (3 characters long), want 64 hex digits",
-        "1:51: clients[0].keys[0].expires: got \"tomorrow\" (timestamp format is invalid), want a date and time such as 2027-01-31T12:00:00Z",
-    ]);
-    refuses("upstreams: [{name: a, endpoints: [{url: 'http://a:1', weight: 4294967296}]}]\n", &[
-        "1:63: upstreams[0].endpoints[0].weight: got 4294967296, want 4294967295 or less",
-    ]);
+    refuses(
+        "drain: {deadline: 10sec}\n",
+        &["1:19: drain.deadline: got \"10sec\" (unknown unit sec), want a duration such as 10ms, 1s or 5m"],
+    );
+    refuses(
+        "listeners: [{name: a, address: localhost:1, limits: {body: 1Mib, headers: -1}}]\n",
+        &[
+            "1:32: listeners[0].address: got \"localhost:1\" (not an IP address with a port), want an IP address and a port such as 127.0.0.1:8080",
+            "1:60: listeners[0].limits.body: got \"1Mib\" (unknown unit Mib), want a size such as 32MiB, 10KB or 4096",
+            "1:75: listeners[0].limits.headers: got -1, want 0 or more",
+        ],
+    );
+    refuses(
+        "listeners: [{name: a, address: '127.0.0.1:1', trusted_proxies: [10.0.0.0/40]}]\n",
+        &["1:65: listeners[0].trusted_proxies[0]: got \"10.0.0.0/40\" (not a network), want a network such as 10.0.0.0/8 or an address"],
+    );
+    refuses(
+        "clients: [{name: a, keys: [{sha256: abc, expires: tomorrow}]}]\n",
+        &[
+            "1:37: clients[0].keys[0].sha256: got \"abc\" (3 characters long), want 64 hex digits",
+            "1:51: clients[0].keys[0].expires: got \"tomorrow\" (timestamp format is invalid), want a date and time such as 2027-01-31T12:00:00Z",
+        ],
+    );
+    refuses(
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1', weight: 4294967296}]}]\n",
+        &["1:63: upstreams[0].endpoints[0].weight: got 4294967296, want 4294967295 or less"],
+    );
 }
 
 #[test]
 fn wrong_choices_are_shown_with_the_right_ones() {
-    refuses("plugins: [{name: a, source: {file: a.wasm}, isolation: reques, on_error: open}]\n", &[
-        "1:56: plugins[0].isolation: got \"reques\", want request or reuse (hint: did you mean request?)",
-        "1:74: plugins[0].on_error: got \"open\", want one of closed, skip, previous",
-    ]);
-    refuses("plugins: [{name: a, source: {file: a.wasm}, grants: [lg, http]}]\n", &[
-        "1:54: plugins[0].grants[0]: got \"lg\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: did you mean log?)",
-        "1:58: plugins[0].grants[1]: got \"http\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: write http: [UPSTREAM, …])",
-    ]);
-    refuses("issuers: [{name: a, issuer: a, audiences: [b], algorithms: [none], jwks: {file: a.json}}]\n", &[
-        "1:61: issuers[0].algorithms[0]: got \"none\", want one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512",
-    ]);
+    refuses(
+        "plugins: [{name: a, source: {file: a.wasm}, isolation: reques, on_error: open}]\n",
+        &[
+            "1:56: plugins[0].isolation: got \"reques\", want request or reuse (hint: did you mean request?)",
+            "1:74: plugins[0].on_error: got \"open\", want one of closed, skip, previous",
+        ],
+    );
+    refuses(
+        "plugins: [{name: a, source: {file: a.wasm}, grants: [lg, http]}]\n",
+        &[
+            "1:54: plugins[0].grants[0]: got \"lg\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: did you mean log?)",
+            "1:58: plugins[0].grants[1]: got \"http\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: write http: [UPSTREAM, …])",
+        ],
+    );
+    refuses(
+        "issuers: [{name: a, issuer: a, audiences: [b], algorithms: [none], jwks: {file: a.json}}]\n",
+        &[
+            "1:61: issuers[0].algorithms[0]: got \"none\", want one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512",
+        ],
+    );
 }
 
 #[test]
 fn a_number_serde_refuses_and_the_schema_does_not_is_still_reported() {
-    refuses("upstreams: [{name: a, endpoints: [{url: 'http://a:1', weight: 1.0}]}]\n", &[
-        "1:13: upstreams[0]: got invalid type: floating point `1.0`, expected u32, want a valid item",
-    ]);
+    refuses(
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1', weight: 1.0}]}]\n",
+        &["1:13: upstreams[0]: got invalid type: floating point `1.0`, expected u32, want a valid item"],
+    );
 }
 
 #[test]
@@ -210,14 +246,17 @@ routes:
     upstream: users
   - {name: b, upstreams: [{name: orders, weight: 1}, {name: odrers, weight: 1}]}
 ";
-    refuses(text, &[
-        "3:64: plugins[0].grants[0].http[0]: got \"order\", want the name of an upstream (hint: did you mean orders?)",
-        "7:18: routes[0].chain[0].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
-        "8:40: routes[0].chain[1].config.issuer: got \"mian\", want the name of an issuer (hint: did you mean main?)",
-        "9:57: routes[0].chain[2].config.parts[0].upstream: got \"ordres\", want the name of an upstream (hint: did you mean orders?)",
-        "10:15: routes[0].upstream: got \"users\", want the name of an upstream",
-        "11:61: routes[1].upstreams[1].name: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
-    ]);
+    refuses(
+        text,
+        &[
+            "3:64: plugins[0].grants[0].http[0]: got \"order\", want the name of an upstream (hint: did you mean orders?)",
+            "7:18: routes[0].chain[0].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
+            "8:40: routes[0].chain[1].config.issuer: got \"mian\", want the name of an issuer (hint: did you mean main?)",
+            "9:57: routes[0].chain[2].config.parts[0].upstream: got \"ordres\", want the name of an upstream (hint: did you mean orders?)",
+            "10:15: routes[0].upstream: got \"users\", want the name of an upstream",
+            "11:61: routes[1].upstreams[1].name: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
+        ],
+    );
 }
 
 #[test]
@@ -227,36 +266,46 @@ fn a_users_plugin_under_a_built_ins_name_has_a_config_of_its_own() {
 
 #[test]
 fn names_are_used_once_and_hold_no_blanks() {
-    refuses("clients: [{name: a}, {name: a}, {name: 'a b'}]\n", &[
-        "1:29: clients[1].name: got \"a\", want a name of its own (hint: clients[0] has the same)",
-        "1:40: clients[2].name: got \"a b\", want 1 to 128 letters, digits and any of - _ . ~",
-    ]);
-    refuses("routes: [{name: a, chain: [{plugin: jwt, name: x}, {plugin: jwt, name: x}]}]\n", &[
-        "1:72: routes[0].chain[1].name: got \"x\", want a name of its own in the chain",
-    ]);
+    refuses(
+        "clients: [{name: a}, {name: a}, {name: 'a b'}]\n",
+        &[
+            "1:29: clients[1].name: got \"a\", want a name of its own (hint: clients[0] has the same)",
+            "1:40: clients[2].name: got \"a b\", want 1 to 128 letters, digits and any of - _ . ~",
+        ],
+    );
+    refuses(
+        "routes: [{name: a, chain: [{plugin: jwt, name: x}, {plugin: jwt, name: x}]}]\n",
+        &["1:72: routes[0].chain[1].name: got \"x\", want a name of its own in the chain"],
+    );
 }
 
 #[test]
 fn a_key_of_two_clients_is_refused() {
     let key = "0".repeat(64);
-    refuses(&format!("clients:\n  - {{name: a, keys: [{{sha256: '{key}'}}]}}\n  - {{name: b, keys: [{{sha256: '{key}'}}]}}\n"), &[
-        "3:31: clients[1].keys[0].sha256: got the same key again, want a key of its own (hint: a has it too)",
-    ]);
+    refuses(
+        &format!("clients:\n  - {{name: a, keys: [{{sha256: '{key}'}}]}}\n  - {{name: b, keys: [{{sha256: '{key}'}}]}}\n"),
+        &["3:31: clients[1].keys[0].sha256: got the same key again, want a key of its own (hint: a has it too)"],
+    );
 }
 
 #[test]
 fn exactly_one_of_several_is_asked_for() {
-    refuses("routes: [{name: a, chain: [{plugin: jwt}], match: [{path: {}}, {path: {exact: /a, prefix: /b}}]}]\n", &[
-        "1:59: routes[0].match[0].path: got none, want exactly one of exact, prefix, regex",
-        "1:71: routes[0].match[1].path: got exact and prefix, want exactly one of exact, prefix, regex",
-    ]);
-    refuses("routes: [{name: a, chain: [{plugin: jwt}], match: [{headers: [{name: x}]}]}]\n", &[
-        "1:63: routes[0].match[0].headers[0]: got none, want exactly one of exact, regex, present",
-    ]);
+    refuses(
+        "routes: [{name: a, chain: [{plugin: jwt}], match: [{path: {}}, {path: {exact: /a, prefix: /b}}]}]\n",
+        &[
+            "1:59: routes[0].match[0].path: got none, want exactly one of exact, prefix, regex",
+            "1:71: routes[0].match[1].path: got exact and prefix, want exactly one of exact, prefix, regex",
+        ],
+    );
+    refuses(
+        "routes: [{name: a, chain: [{plugin: jwt}], match: [{headers: [{name: x}]}]}]\n",
+        &["1:63: routes[0].match[0].headers[0]: got none, want exactly one of exact, regex, present"],
+    );
     refuses("plugins: [{name: a, source: {}}]\n", &["1:29: plugins[0].source: got none, want exactly one of file, oci"]);
-    refuses("upstreams: [{name: a, discovery: {}}]\n", &[
-        "1:34: upstreams[0].discovery: got none, want exactly one of dns, etcd, register",
-    ]);
+    refuses(
+        "upstreams: [{name: a, discovery: {}}]\n",
+        &["1:34: upstreams[0].discovery: got none, want exactly one of dns, etcd, register"],
+    );
 }
 
 #[test]
@@ -270,9 +319,10 @@ fn routes_lead_somewhere_and_stay_within_the_limits() {
         ],
     );
     let hosts = vec!["a.example"; 17].join(", ");
-    refuses(&format!("routes: [{{name: a, chain: [{{plugin: jwt}}], hosts: [{hosts}]}}]\n"), &[
-        "1:51: routes[0].hosts: got 17 hosts, want 16 or fewer",
-    ]);
+    refuses(
+        &format!("routes: [{{name: a, chain: [{{plugin: jwt}}], hosts: [{hosts}]}}]\n"),
+        &["1:51: routes[0].hosts: got 17 hosts, want 16 or fewer"],
+    );
     let steps = vec!["{plugin: jwt}"; 17].join(", ");
     refuses(&format!("routes: [{{name: a, chain: [{steps}]}}]\n"), &["1:27: routes[0].chain: got 17 steps, want 16 or fewer"]);
 }
@@ -290,13 +340,16 @@ routes:
         headers: [{name: 'x tier', exact: gold}]
         query: [{name: q, regex: '('}]
 ";
-    refuses(text, &[
-        "4:13: routes[0].hosts[0]: got \"API.example.com\", want lower case: \"api.example.com\"",
-        "6:24: routes[0].match[0].path.prefix: got \"/a//b\", want a path without //",
-        "7:19: routes[0].match[0].methods[0]: got \"get\", want upper case: GET",
-        "8:26: routes[0].match[0].headers[0].name: got \"x tier\", want a header name such as x-tier",
-        "9:34: routes[0].match[0].query[0].regex: got \"(\", want a regular expression (unclosed group)",
-    ]);
+    refuses(
+        text,
+        &[
+            "4:13: routes[0].hosts[0]: got \"API.example.com\", want lower case: \"api.example.com\"",
+            "6:24: routes[0].match[0].path.prefix: got \"/a//b\", want a path without //",
+            "7:19: routes[0].match[0].methods[0]: got \"get\", want upper case: GET",
+            "8:26: routes[0].match[0].headers[0].name: got \"x tier\", want a header name such as x-tier",
+            "9:34: routes[0].match[0].query[0].regex: got \"(\", want a regular expression (unclosed group)",
+        ],
+    );
 }
 
 #[test]
@@ -307,16 +360,19 @@ listeners:
   - {name: b, address: '127.0.0.1:1'}
 admin: {address: '0.0.0.0:9080'}
 ";
-    refuses(text, &[
-        "2:44: listeners[0].via: got \"a b\", want a word such as gatehouse",
-        "2:71: listeners[0].tls.certificates: got an empty list, want at least one certificate",
-        "2:99: listeners[0].limits.header_bytes: got 1B, want 1KiB to 1MiB",
-        "2:111: listeners[0].limits.headers: got 0, want 1 to 1000",
-        "2:132: listeners[0].timeouts.idle: got 0s, want more than 0s",
-        "3:24: listeners[1].address: got 127.0.0.1:1, want an address of its own (hint: a listens there too)",
-        "4:18: admin.address: got 0.0.0.0:9080, want a loopback address such as 127.0.0.1:9080 \
+    refuses(
+        text,
+        &[
+            "2:44: listeners[0].via: got \"a b\", want a word such as gatehouse",
+            "2:71: listeners[0].tls.certificates: got an empty list, want at least one certificate",
+            "2:99: listeners[0].limits.header_bytes: got 1B, want 1KiB to 1MiB",
+            "2:111: listeners[0].limits.headers: got 0, want 1 to 1000",
+            "2:132: listeners[0].timeouts.idle: got 0s, want more than 0s",
+            "3:24: listeners[1].address: got 127.0.0.1:1, want an address of its own (hint: a listens there too)",
+            "4:18: admin.address: got 0.0.0.0:9080, want a loopback address such as 127.0.0.1:9080 \
          (hint: the admin API is not served to the network without TLS)",
-    ]);
+        ],
+    );
 }
 
 #[test]
@@ -329,16 +385,19 @@ upstreams:
   - {name: d, endpoints: [{url: 'http://d:1'}], balance: {algorithm: maglev}, retry: {attempts: 0}}
   - {name: e, endpoints: [{url: 'http://e:1'}], timeouts: {connect: 0s, request: 0s}}
 ";
-    refuses(text, &[
-        "2:5: upstreams[0].endpoints: got nothing, want endpoints or discovery",
-        "3:26: upstreams[1].endpoints: got only weights of 0, want a weight above 0",
-        "3:33: upstreams[1].endpoints[0].url: got \"127.0.0.1:1\", want http://HOST:PORT or https://HOST:PORT",
-        "4:54: upstreams[2].endpoints[1].url: got \"http://c:1/\" again, want each endpoint once (hint: give it a larger weight instead)",
-        "4:77: upstreams[2].endpoints[1].weight: got 1000001, want 1000000 or less",
-        "5:58: upstreams[3].balance.hash_on: got nothing, want what to hash on, such as client",
-        "5:97: upstreams[3].retry.attempts: got 0, want 1 to 10",
-        "6:69: upstreams[4].timeouts.connect: got 0s, want more than 0s",
-    ]);
+    refuses(
+        text,
+        &[
+            "2:5: upstreams[0].endpoints: got nothing, want endpoints or discovery",
+            "3:26: upstreams[1].endpoints: got only weights of 0, want a weight above 0",
+            "3:33: upstreams[1].endpoints[0].url: got \"127.0.0.1:1\", want http://HOST:PORT or https://HOST:PORT",
+            "4:54: upstreams[2].endpoints[1].url: got \"http://c:1/\" again, want each endpoint once (hint: give it a larger weight instead)",
+            "4:77: upstreams[2].endpoints[1].weight: got 1000001, want 1000000 or less",
+            "5:58: upstreams[3].balance.hash_on: got nothing, want what to hash on, such as client",
+            "5:97: upstreams[3].retry.attempts: got 0, want 1 to 10",
+            "6:69: upstreams[4].timeouts.connect: got 0s, want more than 0s",
+        ],
+    );
 }
 
 #[test]
@@ -350,15 +409,18 @@ issuers:
   - {name: c, issuer: c, audiences: [x], algorithms: [HS256], jwks: {file: a.json}}
   - {name: d, issuer: d, audiences: [x], algorithms: [HS256], secret: {env: D, file: d}}
 ";
-    refuses(text, &[
-        "2:5: issuers[0]: got no keys, want jwks, secret or introspection",
-        "3:5: issuers[1].audiences: got none, want at least one audience",
-        "3:5: issuers[1].algorithms: got none, want at least one algorithm such as RS256",
-        "3:38: issuers[1].jwks.url: got \"issuer.example\", want an http:// or https:// URL",
-        "3:63: issuers[1].leeway: got 5m, want 1m or less",
-        "4:55: issuers[2].algorithms[0]: got HS256, want an algorithm that the issuer has keys for; this one needs secret",
-        "5:71: issuers[3].secret: got file and env, want exactly one of file, env",
-    ]);
+    refuses(
+        text,
+        &[
+            "2:5: issuers[0]: got no keys, want jwks, secret or introspection",
+            "3:5: issuers[1].audiences: got none, want at least one audience",
+            "3:5: issuers[1].algorithms: got none, want at least one algorithm such as RS256",
+            "3:38: issuers[1].jwks.url: got \"issuer.example\", want an http:// or https:// URL",
+            "3:63: issuers[1].leeway: got 5m, want 1m or less",
+            "4:55: issuers[2].algorithms[0]: got HS256, want an algorithm that the issuer has keys for; this one needs secret",
+            "5:71: issuers[3].secret: got file and env, want exactly one of file, env",
+        ],
+    );
 }
 
 #[test]
@@ -369,13 +431,16 @@ plugins:
   - {name: a, source: {oci: 'registry/a:latest'}, limits: {memory: 1KB, cpu: 2s, instances: 0}}
   - {name: jwt, isolation: request}
 ";
-    refuses(text, &[
-        "2:5: plugins[0].source: got nothing, want a source, or the name of a built-in plugin (hint: did you mean jwt?)",
-        "3:29: plugins[1].source.oci: got \"registry/a:latest\", want an image by digest: REGISTRY/NAME@sha256:…",
-        "3:59: plugins[1].limits.wall: got 1s, want 2s (cpu) or more",
-        "3:68: plugins[1].limits.memory: got 1KB, want 64KiB to 4GiB",
-        "3:93: plugins[1].limits.instances: got 0, want 1 or more",
-    ]);
+    refuses(
+        text,
+        &[
+            "2:5: plugins[0].source: got nothing, want a source, or the name of a built-in plugin (hint: did you mean jwt?)",
+            "3:29: plugins[1].source.oci: got \"registry/a:latest\", want an image by digest: REGISTRY/NAME@sha256:…",
+            "3:59: plugins[1].limits.wall: got 1s, want 2s (cpu) or more",
+            "3:68: plugins[1].limits.memory: got 1KB, want 64KiB to 4GiB",
+            "3:93: plugins[1].limits.instances: got 0, want 1 or more",
+        ],
+    );
 }
 
 #[test]
@@ -389,13 +454,16 @@ routes:
   - {name: b, upstream: nobody}
   - {upstream: users}
 ";
-    refuses(text, &[
-        "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of balance, circuit_breaker, discovery, \
+    refuses(
+        text,
+        &[
+            "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of balance, circuit_breaker, discovery, \
          endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
-        "3:37: upstreams[1].endpoints[0].url: got \"users\", want http://HOST:PORT or https://HOST:PORT",
-        "6:25: routes[1].upstream: got \"nobody\", want the name of an upstream",
-        "7:5: routes[2].name: got nothing, want \"name\", which is required",
-    ]);
+            "3:37: upstreams[1].endpoints[0].url: got \"users\", want http://HOST:PORT or https://HOST:PORT",
+            "6:25: routes[1].upstream: got \"nobody\", want the name of an upstream",
+            "7:5: routes[2].name: got nothing, want \"name\", which is required",
+        ],
+    );
 }
 
 #[test]
@@ -433,10 +501,10 @@ fn a_file_that_breaks_off_does_not_make_its_names_unknown() {
 
 #[test]
 fn duplicate_keys_are_reported_with_everything_else() {
-    refuses("routes: []\nroutes: []\ndrain: {deadline: 0s}\n", &[
-        "2:1: got a second \"routes\", want each key once in a map",
-        "3:19: drain.deadline: got 0s, want more than 0s",
-    ]);
+    refuses(
+        "routes: []\nroutes: []\ndrain: {deadline: 0s}\n",
+        &["2:1: got a second \"routes\", want each key once in a map", "3:19: drain.deadline: got 0s, want more than 0s"],
+    );
 }
 
 #[test]

@@ -6,9 +6,7 @@ use super::Findings;
 use super::draft::Draft;
 use super::gateway::positive;
 use super::rules;
-use crate::config::document::{
-    Balance, BalanceAlgorithm, CircuitBreaker, Discovery, Endpoint, Health, Retry, Upstream, UpstreamTimeouts,
-};
+use crate::config::document::{Balance, BalanceAlgorithm, CircuitBreaker, Discovery, Endpoint, Health, Retry, Upstream, UpstreamTimeouts};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 

@@ -10,7 +10,7 @@ use crate::config::problem::{Code, Problem, Problems};
 /// The texts at `path`.
 pub(crate) fn read_path(path: &Path) -> Result<Sources, Problems> {
     if !path.is_dir() {
-        let source = read_file(path).map_err(|problem| Problems::new(vec![problem]))?;
+        let source = read_file(path).map_err(|error| Problems::new(vec![unreadable(path, &error)]))?;
         return Ok(Sources::new(vec![source], path.parent().unwrap_or(Path::new(""))));
     }
     let names = yaml_files(path).map_err(|error| Problems::new(vec![unreadable(path, &error)]))?;
@@ -22,14 +22,14 @@ pub(crate) fn read_path(path: &Path) -> Result<Sources, Problems> {
     for name in names {
         match read_file(&name) {
             Ok(source) => files.push(source),
-            Err(problem) => problems.push(problem),
+            Err(error) => problems.push(unreadable(&name, &error)),
         }
     }
     if problems.is_empty() { Ok(Sources::new(files, path)) } else { Err(Problems::new(problems)) }
 }
 
-fn read_file(path: &Path) -> Result<Source, Problem> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+fn read_file(path: &Path) -> io::Result<Source> {
+    let text = fs::read_to_string(path)?;
     // A byte order mark would count as a column.
     let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
     Ok(Source::new(path.display().to_string(), text))

@@ -430,6 +430,16 @@ async fn an_early_no_to_one_upgrade_is_no_answer_to_the_next() {
     assert_eq!(read_out(&mut guard, 4096).bytes, b"frames", "the second was accepted");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_outlives_its_answer_is_not_an_idle_connection() {
+    let start = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nbody".to_vec();
+    let (mut guard, handle) = HeadGuard::new(Script::new([start.clone()], false), Limits::default());
+    assert_eq!(read_out(&mut guard, 4096).bytes, start, "all there is");
+    drop(handle.admit().expect("a fine request"));
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert_eq!(read_out(&mut guard, 4096).end, End::Waits, "the rest of the body may still come");
+}
+
 // === in front of hyper ===
 
 /// A server that answers with the path, or with the violation; it takes note of every path it was asked for.

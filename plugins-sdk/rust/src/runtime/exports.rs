@@ -33,8 +33,7 @@ impl bindings::Guest for Exports {
     }
 
     fn configure(config: String) -> Result<raw::Needs, String> {
-        let Configured { instance, needs } =
-            gatehouse_plugin_entry().configure(&config).map_err(Error::into_string)?;
+        let Configured { instance, needs } = gatehouse_plugin_entry().configure(&config).map_err(Error::into_string)?;
         match INSTANCE.0.set(instance) {
             Ok(()) => Ok(needs.into_raw()),
             Err(_) => Err("the instance is configured already".into()),

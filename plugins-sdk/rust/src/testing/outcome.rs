@@ -175,10 +175,7 @@ enum Streamed {
 }
 
 /// Passes a body through a streaming plugin in two chunks and an empty last one.
-fn stream(
-    body: &[u8],
-    mut call: impl FnMut(Vec<u8>, bool) -> Result<raw::ChunkVerdict, Error>,
-) -> Result<Streamed, Error> {
+fn stream(body: &[u8], mut call: impl FnMut(Vec<u8>, bool) -> Result<raw::ChunkVerdict, Error>) -> Result<Streamed, Error> {
     let (first, second) = body.split_at(body.len() / 2);
     let mut passed = Vec::new();
     for (chunk, last) in [(first, false), (second, false), (&[][..], true)] {

@@ -93,11 +93,7 @@ impl Request {
 }
 
 /// The declared lines by index, and the rest if the plugin wants it.
-pub(super) fn shown_fields(
-    fields: &[raw::Field],
-    declared: &[String],
-    all: bool,
-) -> (Vec<raw::Header>, Option<Vec<raw::Field>>) {
+pub(super) fn shown_fields(fields: &[raw::Field], declared: &[String], all: bool) -> (Vec<raw::Header>, Option<Vec<raw::Field>>) {
     let index = |field: &raw::Field| declared.iter().position(|name| *name == field.name);
     let shown = fields.iter().filter_map(|field| {
         let index = u32::try_from(index(field)?).ok()?;

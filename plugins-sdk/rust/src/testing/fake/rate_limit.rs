@@ -23,9 +23,7 @@ pub(crate) fn take(policy: &Policy, key: &Key, cost: u32) -> Decision {
     assert!(in_range, "a policy out of range traps: {policy:?}");
     BUCKETS.with_borrow_mut(|buckets| {
         let burst = f64::from(policy.burst);
-        let bucket = buckets
-            .entry(format!("{:?} {key:?}", policy.name))
-            .or_insert_with(|| Bucket { tokens: burst, at: now() });
+        let bucket = buckets.entry(format!("{:?} {key:?}", policy.name)).or_insert_with(|| Bucket { tokens: burst, at: now() });
         bucket.tokens = burst.min(bucket.tokens + (now() - bucket.at).as_secs_f64() * policy.rate);
         bucket.at = now();
         decide(bucket, policy, f64::from(cost))

@@ -1,0 +1,166 @@
+//! The commands: what they print, and the codes they end with.
+
+use std::path::Path;
+
+use gatehouse_tests::{
+    Origin, Setup, get,
+    gateway::{Output, gatehouse},
+    tokens::sha256,
+};
+use serde_json::Value;
+
+async fn check(files: &[(&str, &str)], path: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    gatehouse(folder.path(), &["check", path]).await
+}
+
+/// Checks that a config is refused with all of these said.
+async fn check_refused(config: &str, said: &[&str]) {
+    let output = check(&[("gatehouse.yaml", config)], "gatehouse.yaml").await;
+    let text = format!("{}{}", output.stdout, output.stderr);
+    assert_eq!(output.code, Some(78), "{config}\n{text}");
+    for word in said {
+        assert!(text.contains(word), "{word:?} is said of\n{config}\n{text}");
+    }
+}
+
+const GOOD: &str = "\
+upstreams:
+  - {name: orders, endpoints: [{url: \"http://127.0.0.1:9001\"}]}
+routes:
+  - {name: orders, match: [{path: {prefix: /orders}}], chain: [{plugin: rate-limit, config: {rate: 5}}], upstream: orders}
+";
+
+#[tokio::test]
+async fn a_good_config_passes() {
+    let output = check(&[("gatehouse.yaml", GOOD)], "gatehouse.yaml").await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_files_of_a_folder_are_one_config() {
+    let (upstreams, routes) = GOOD.split_once("routes:").unwrap();
+    let files = [("a.yaml", upstreams), ("b.yaml", &format!("routes:{routes}"))];
+    assert_eq!(check(&files, ".").await.code, Some(0));
+    assert_eq!(check(&files[1..], ".").await.code, Some(78), "the routes alone lack an upstream");
+}
+
+#[tokio::test]
+async fn every_problem_is_shown_with_place_value_and_wish() {
+    let bad = "\
+upstreams:
+  - {name: orders, endpoints: [{url: \"http://127.0.0.1:9001\"}]}
+routes:
+  - name: orders
+    match: [{path: {prefix: /a//b}}]
+    chain:
+      - {plugin: rate-limit, config: {rate: 0}}
+      - {plugin: transfrom}
+    upstream: ordres
+    upstrem: x
+";
+    check_refused(
+        bad,
+        &[
+            "gatehouse.yaml:5:",
+            "routes[0].match[0].path.prefix",
+            "gatehouse.yaml:7:",
+            "routes[0].chain[0].config",
+            "rate",
+            "gatehouse.yaml:8:",
+            "transform",
+            "gatehouse.yaml:9:",
+            "orders",
+            "gatehouse.yaml:10:",
+            "upstrem",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_config_is_said_where_it_stands() {
+    check_refused("routes: [", &["gatehouse.yaml:"]).await;
+    check_refused("routes: 5", &["gatehouse.yaml:1:", "routes"]).await;
+    check_refused("rutes: []", &["gatehouse.yaml:1:1", "rutes", "routes"]).await;
+    check_refused("routes: []\nroutes: []", &["gatehouse.yaml:2:", "routes"]).await;
+    check_refused("routes: [{name: a, match: [{path: {regex: \"(\"}}], chain: [{plugin: mock}]}]", &["gatehouse.yaml:1:", "regex"]).await;
+    check_refused("routes: [{name: a, chain: [{plugin: mock}]}, {name: a, chain: [{plugin: mock}]}]", &["gatehouse.yaml:1:", "a"]).await;
+    check_refused("upstreams: [{name: a, endpoints: [{url: \"ftp://a\"}]}]", &["gatehouse.yaml:1:", "upstreams[0].endpoints[0].url", "ftp://a"]).await;
+    check_refused("upstreams: [{name: a, endpoints: [{url: \"http://a:1\"}], timeouts: {connect: soon}}]", &["gatehouse.yaml:1:", "connect", "soon"]).await;
+    check_refused("admin: {address: \"0.0.0.0:9080\"}", &["gatehouse.yaml:1:", "admin", "0.0.0.0:9080"]).await;
+    check_refused("routes: [{name: a, chain: [{plugin: mock, config: {stauts: 200}}]}]", &["gatehouse.yaml:1:", "routes[0].chain[0].config", "stauts"]).await;
+    check_refused("routes: [{name: a, chain: [{plugin: jwt, config: {issuer: nobody}}]}]", &["nobody"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_a_problem_too() {
+    let output = gatehouse(Path::new("/"), &["check", "/nowhere/gatehouse.yaml"]).await;
+    assert_eq!(output.code, Some(78), "{output:?}");
+    assert!(output.stderr.contains("/nowhere/gatehouse.yaml") || output.stdout.contains("/nowhere/gatehouse.yaml"), "it is named: {output:?}");
+}
+
+#[tokio::test]
+async fn a_start_with_a_bad_config_says_the_same_and_ends_with_78() {
+    let (code, text) = Setup::new("routes: [{name: all, upstream: missing}]").start_refused().await;
+    assert_eq!(code, Some(78), "{text}");
+    assert!(text.contains("gatehouse.yaml:1:") && text.contains("routes[0].upstream") && text.contains("missing"), "{text}");
+}
+
+#[tokio::test]
+async fn the_schema_is_one() {
+    let output = gatehouse(Path::new("/"), &["schema"]).await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let schema: Value = serde_json::from_str(&output.stdout).expect("a schema is JSON");
+    for key in ["listeners", "admin", "upstreams", "issuers", "clients", "plugins", "routes"] {
+        assert!(schema["properties"][key].is_object(), "{key} is described");
+    }
+    assert!(schema["$schema"].is_string(), "it says which kind of schema it is");
+}
+
+#[tokio::test]
+async fn a_route_can_be_served_without_any_file() {
+    let origin = Origin::saying("through").await;
+    let route = format!("/orders={}", origin.url());
+    let gateway = Setup::without_config().arguments(&["--route", &route, "--listen", "127.0.0.1:0"]).start().await;
+    assert_eq!(gateway.get("/orders/1").await.text(), "through");
+    assert_eq!(origin.request().target(), "/orders/1", "the path is kept");
+    gateway.get("/other").await.assert_problem(404, "no_route");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_to_be() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, text) = Setup::new(&format!("listeners: [{{name: public, address: \"{address}\"}}]")).start_refused().await;
+    assert!(code.is_some_and(|code| code != 0), "it does not run on: {text}");
+    assert!(text.contains(&address), "the address is named: {text}");
+}
+
+#[tokio::test]
+async fn arguments_that_are_wrong_are_explained() {
+    for arguments in [&["run", "--route", "orders"][..], &["run", "--listen", "nowhere"], &["fly"], &["run", "--workers", "none"]] {
+        let output = gatehouse(Path::new("/"), arguments).await;
+        assert!(output.code.is_some_and(|code| code != 0), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty() && !output.stderr.contains("panicked"), "{arguments:?} is explained: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_the_config_are_hashes_only() {
+    let config = format!(
+        "
+        clients: [{{name: acme, keys: [{{sha256: \"{}\"}}]}}]
+        routes: [{{name: all, chain: [{{plugin: api-key}}, {{plugin: mock}}]}}]
+        ",
+        sha256("the-key")
+    );
+    let gateway = Setup::new(&config).start().await;
+    assert_eq!(gateway.ask(get("/").header("x-api-key", "the-key")).await.status, 200);
+    assert!(!gateway.log().contains("the-key") && !gateway.output().contains("the-key"), "a key is never written");
+    let entry = gateway.access_log(1).await.remove(0);
+    assert!(!entry.to_string().contains("the-key"), "not even into the access log: {entry}");
+}

@@ -1,0 +1,103 @@
+//! `/metrics`, `/livez` and `/readyz`: there without a token, well-formed, and right.
+
+use gatehouse_tests::{Gateway, Origin, Setup, get, origin::nobody, request, tokens::sha256};
+
+async fn start(origin: &Origin) -> Gateway {
+    let config = format!(
+        "
+        clients: [{{name: acme, keys: [{{sha256: \"{}\"}}]}}]
+        upstreams:
+          - {{name: origin, endpoints: [{{url: \"{}\"}}]}}
+          - {{name: gone, endpoints: [{{url: \"http://{}\"}}]}}
+        routes:
+          - {{name: open, match: [{{path: {{prefix: /open}}}}], upstream: origin}}
+          - {{name: keyed, match: [{{path: {{prefix: /keyed}}}}], chain: [{{plugin: api-key}}], upstream: origin}}
+          - {{name: limited, match: [{{path: {{prefix: /limited}}}}], chain: [{{plugin: rate-limit, config: {{rate: 0.01, burst: 1}}}}], upstream: origin}}
+          - {{name: gone, match: [{{path: {{prefix: /gone}}}}], upstream: gone}}
+        ",
+        sha256("key"),
+        origin.url(),
+        nobody()
+    );
+    Setup::new(&config).start().await
+}
+
+#[tokio::test]
+async fn what_was_served_is_counted() {
+    let origin = Origin::saying("hello").await;
+    let gateway = start(&origin).await;
+    for _ in 0..7 {
+        gateway.get("/open").await;
+    }
+    gateway.ask(request("POST", "/open").body("x")).await;
+    gateway.ask(request("BREW", "/open")).await;
+    gateway.get("/gone").await;
+    gateway.get("/keyed").await;
+    gateway.ask(get("/keyed").header("x-api-key", "key")).await;
+    gateway.get("/limited").await;
+    gateway.get("/limited").await;
+
+    let metrics = gateway.metrics().await;
+    let check = |name: &str, labels: &[(&str, &str)], expected: f64| {
+        let found = metrics.sum(name, labels);
+        assert!((found - expected).abs() < f64::EPSILON, "{name}{labels:?}: {found} instead of {expected}");
+    };
+    check("gatehouse_requests_total", &[("route", "open"), ("method", "GET"), ("status_class", "2xx")], 7.0);
+    check("gatehouse_requests_total", &[("route", "open"), ("method", "POST")], 1.0);
+    check("gatehouse_requests_total", &[("route", "open"), ("method", "_OTHER")], 1.0);
+    check("gatehouse_requests_total", &[("route", "gone"), ("status_class", "5xx")], 1.0);
+    check("gatehouse_requests_total", &[("route", "keyed"), ("status_class", "4xx")], 1.0);
+    check("gatehouse_requests_total", &[], 14.0);
+    check("gatehouse_request_duration_seconds_count", &[], 14.0);
+    check("gatehouse_overhead_seconds_count", &[], 14.0);
+    check("gatehouse_upstream_requests_total", &[("upstream", "origin"), ("status_class", "2xx")], 11.0);
+    check("gatehouse_plugin_duration_seconds_count", &[("plugin", "api-key"), ("phase", "request")], 2.0);
+    check("gatehouse_ratelimit_decisions_total", &[("result", "allowed")], 1.0);
+    check("gatehouse_ratelimit_decisions_total", &[("result", "limited")], 1.0);
+    check("gatehouse_config_revision", &[], 1.0);
+    check("gatehouse_config_rejects_total", &[], 0.0);
+    assert!(metrics.sum("gatehouse_auth_total", &[("method", "api-key")]) >= 1.0, "authentications are counted");
+    assert!(metrics.sum("gatehouse_plugin_instances", &[("plugin", "api-key")]) >= 1.0, "instances are ready");
+}
+
+#[tokio::test]
+async fn time_in_the_upstream_is_not_the_gateways() {
+    let origin = Origin::start(|_| gatehouse_tests::Answer::ok("slow").delayed(std::time::Duration::from_millis(300))).await;
+    let gateway = start(&origin).await;
+    gateway.get("/open").await;
+    let metrics = gateway.metrics().await;
+    let (all, overhead) = (metrics.sum("gatehouse_request_duration_seconds_sum", &[]), metrics.sum("gatehouse_overhead_seconds_sum", &[]));
+    assert!(all >= 0.3, "the whole took {all} s");
+    assert!(overhead < 0.1, "the gateway's own share of it was {overhead} s");
+}
+
+#[tokio::test]
+async fn labels_do_not_grow_with_what_clients_make_up() {
+    let origin = Origin::saying("hello").await;
+    let gateway = start(&origin).await;
+    for number in 0..50 {
+        gateway.ask(request(&format!("METHOD{number}"), &format!("/nowhere/{number}")).header("host", &format!("host{number}.example"))).await;
+    }
+    let metrics = gateway.metrics().await;
+    let series = metrics.select("gatehouse_requests_total", &[]).count();
+    assert!(series < 20, "{series} series of 50 made-up requests");
+}
+
+#[tokio::test]
+async fn life_and_readiness_are_there_without_a_token() {
+    let gateway = start(&Origin::saying("hello").await).await;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(gateway.admin(path).await.status, 200, "{path}");
+    }
+    let metrics = gateway.admin("/metrics").await;
+    assert!(metrics.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")), "{}", metrics.head);
+    assert_eq!(gateway.admin("/nowhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_public_listener_does_not_serve_the_admin_api() {
+    let gateway = Gateway::start("routes: [{name: one, match: [{path: {exact: /one}}], chain: [{plugin: mock}]}]").await;
+    for path in ["/metrics", "/livez", "/readyz", "/v1/config"] {
+        gateway.get(path).await.assert_problem(404, "no_route");
+    }
+}
