@@ -1,5 +1,6 @@
 //! The composition root: builds the parts, starts the workers, reloads, drains.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ use crate::cli::builtin_names;
 use crate::config::document::{self, Document};
 use crate::config::text::LogTarget;
 use crate::config::{self, Loaded, Problems, RouteArg, Sources};
-use crate::identity::{fetch::Http, jwks};
+use crate::identity::fetch::Http;
+use crate::identity::{KeySource, jwks};
 use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
 use crate::server::listen;
@@ -116,6 +118,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         revision: 1,
         phase,
         shared,
+        http: OnceCell::new(),
     };
     gateway.start_workers(settings.workers)?;
     gateway.start_listening()?;
@@ -134,6 +137,8 @@ struct Gateway {
     files: Option<Files>,
     fingerprint: Option<Fingerprint>,
     revision: u64,
+    /// Made at the first issuer that needs it: it reads the certificates that the system trusts.
+    http: OnceCell<Arc<Http>>,
 }
 
 struct WorkerHandle {
@@ -275,7 +280,11 @@ impl Gateway {
 
     fn refresh_keys(&self) {
         let snapshot = self.shared.current.load();
-        jwks::spawn_refresh(&snapshot.issuers, &tokio::runtime::Handle::current(), &Arc::new(Http::new()));
+        let fetches = snapshot.issuers.iter().any(|issuer| matches!(issuer.settings().keys, KeySource::Url(_)));
+        if fetches {
+            let http = self.http.get_or_init(|| Arc::new(Http::new()));
+            jwks::spawn_refresh(&snapshot.issuers, &tokio::runtime::Handle::current(), http);
+        }
     }
 
     fn watch(&mut self, watch: &mut Watch) {

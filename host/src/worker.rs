@@ -18,7 +18,7 @@ use crate::plugin::pool::Pools;
 use crate::plugin::Services;
 use crate::server::listen;
 use crate::snapshot::Snapshot;
-use crate::telemetry::metrics::Decisions;
+use crate::telemetry::metrics::{Decisions, InstanceState};
 use crate::telemetry::{AccessLog, Metrics, RequestIds, WorkerLog, WorkerMetrics};
 use crate::upstream::Connections;
 
@@ -133,6 +133,7 @@ async fn tidy(worker: Rc<Worker>) {
             _ = flush.tick() => worker.log.flush(),
             _ = sweep.tick() => {
                 worker.pools.sweep();
+                worker.report_instances();
                 worker.connections.sweep();
                 // An idle worker lets go of an old snapshot, too.
                 worker.view();
@@ -198,6 +199,13 @@ impl Worker {
             if let Err(error) = listen::accept(worker, listener.name, listener.socket, listener.stop).await {
                 tracing::error!(%error, listener = %name, "listener ended");
             }
+        });
+    }
+
+    fn report_instances(&self) {
+        self.pools.report(|usage, idle, busy| {
+            self.metrics.plugin_instances(&usage.plugin.handle, InstanceState::Idle, idle);
+            self.metrics.plugin_instances(&usage.plugin.handle, InstanceState::Busy, busy);
         });
     }
 

@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use gatehouse_tests::{
-    Origin, Setup, get,
+    Origin, Setup,
     gateway::{Output, gatehouse},
+    get,
     tokens::sha256,
 };
 use serde_json::Value;
 
 async fn check(files: &[(&str, &str)], path: &str) -> Output {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("there is room for a folder");
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).unwrap();
+        std::fs::write(folder.path().join(name), text).expect("the folder takes files");
     }
     gatehouse(folder.path(), &["check", path]).await
 }
@@ -89,10 +90,22 @@ async fn what_is_wrong_with_a_config_is_said_where_it_stands() {
     check_refused("routes: []\nroutes: []", &["gatehouse.yaml:2:", "routes"]).await;
     check_refused("routes: [{name: a, match: [{path: {regex: \"(\"}}], chain: [{plugin: mock}]}]", &["gatehouse.yaml:1:", "regex"]).await;
     check_refused("routes: [{name: a, chain: [{plugin: mock}]}, {name: a, chain: [{plugin: mock}]}]", &["gatehouse.yaml:1:", "a"]).await;
-    check_refused("upstreams: [{name: a, endpoints: [{url: \"ftp://a\"}]}]", &["gatehouse.yaml:1:", "upstreams[0].endpoints[0].url", "ftp://a"]).await;
-    check_refused("upstreams: [{name: a, endpoints: [{url: \"http://a:1\"}], timeouts: {connect: soon}}]", &["gatehouse.yaml:1:", "connect", "soon"]).await;
+    check_refused(
+        "upstreams: [{name: a, endpoints: [{url: \"ftp://a\"}]}]",
+        &["gatehouse.yaml:1:", "upstreams[0].endpoints[0].url", "ftp://a"],
+    )
+    .await;
+    check_refused(
+        "upstreams: [{name: a, endpoints: [{url: \"http://a:1\"}], timeouts: {connect: soon}}]",
+        &["gatehouse.yaml:1:", "connect", "soon"],
+    )
+    .await;
     check_refused("admin: {address: \"0.0.0.0:9080\"}", &["gatehouse.yaml:1:", "admin", "0.0.0.0:9080"]).await;
-    check_refused("routes: [{name: a, chain: [{plugin: mock, config: {stauts: 200}}]}]", &["gatehouse.yaml:1:", "routes[0].chain[0].config", "stauts"]).await;
+    check_refused(
+        "routes: [{name: a, chain: [{plugin: mock, config: {stauts: 200}}]}]",
+        &["gatehouse.yaml:1:", "routes[0].chain[0].config", "stauts"],
+    )
+    .await;
     check_refused("routes: [{name: a, chain: [{plugin: jwt, config: {issuer: nobody}}]}]", &["nobody"]).await;
 }
 
@@ -100,7 +113,10 @@ async fn what_is_wrong_with_a_config_is_said_where_it_stands() {
 async fn a_file_that_is_not_there_is_a_problem_too() {
     let output = gatehouse(Path::new("/"), &["check", "/nowhere/gatehouse.yaml"]).await;
     assert_eq!(output.code, Some(78), "{output:?}");
-    assert!(output.stderr.contains("/nowhere/gatehouse.yaml") || output.stdout.contains("/nowhere/gatehouse.yaml"), "it is named: {output:?}");
+    assert!(
+        output.stderr.contains("/nowhere/gatehouse.yaml") || output.stdout.contains("/nowhere/gatehouse.yaml"),
+        "it is named: {output:?}"
+    );
 }
 
 #[tokio::test]
@@ -119,6 +135,27 @@ async fn the_schema_is_one() {
         assert!(schema["properties"][key].is_object(), "{key} is described");
     }
     assert!(schema["$schema"].is_string(), "it says which kind of schema it is");
+}
+
+#[tokio::test]
+async fn a_route_is_explained_with_its_rivals() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let rival = "  - {name: gold, match: [{path: {prefix: /orders}, headers: [{name: x-tier, exact: gold}]}], chain: [{plugin: mock}]}\n";
+    std::fs::write(folder.path().join("gatehouse.yaml"), format!("{GOOD}{rival}")).expect("the folder takes files");
+    let explain = async |more: &[&str]| {
+        let arguments = [&["explain", "--config", "gatehouse.yaml", "GET", "http://any.example/orders/1"], more].concat();
+        let output = gatehouse(folder.path(), &arguments).await;
+        assert_eq!(output.code, Some(0), "{output:?}");
+        output.stdout
+    };
+    let plain = explain(&[]).await;
+    for word in ["orders", "rate-limit", "gold", "x-tier"] {
+        assert!(plain.contains(word), "the winner, its chain, the loser and why: {word:?} in\n{plain}");
+    }
+    let gold = explain(&["-H", "x-tier: gold"]).await;
+    assert_ne!(plain, gold, "with the header the other wins");
+    let (winner, loser) = (gold.find("gold"), gold.find("orders"));
+    assert!(winner < loser, "the winner comes first:\n{gold}");
 }
 
 #[tokio::test]

@@ -125,7 +125,8 @@ async fn an_upstream_that_does_not_accept_is_given_up_in_time() {
     let response = gateway.get("/").await;
     assert!(start.elapsed() < Duration::from_secs(3), "its time to connect is short: {:?}", start.elapsed());
     assert!(
-        [(502, Some("upstream_connect")), (504, Some("upstream_timeout"))].contains(&(response.status, response.header("x-gatehouse-error"))),
+        [(502, Some("upstream_connect")), (504, Some("upstream_timeout"))]
+            .contains(&(response.status, response.header("x-gatehouse-error"))),
         "{}",
         response.head
     );

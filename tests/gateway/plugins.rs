@@ -49,7 +49,11 @@ async fn a_plugin_is_shown_the_request_and_the_headers_it_declared() {
         assert!(headers.contains(&&line), "{line} is shown: {shown}");
     }
     assert_eq!(headers.len(), 3, "and nothing that was not declared: {shown}");
-    assert_eq!((&shown["others"], &shown["client"], &shown["body"]), (&Value::Null, &Value::Null, &Value::Null), "nor what was not asked for");
+    assert_eq!(
+        (&shown["others"], &shown["client"], &shown["body"]),
+        (&Value::Null, &Value::Null, &Value::Null),
+        "nor what was not asked for"
+    );
 }
 
 #[tokio::test]
@@ -146,7 +150,9 @@ async fn a_buffered_request_body_is_shown_whole_and_can_be_replaced() {
 
 #[tokio::test]
 async fn a_buffered_response_body_is_shown_whole_and_can_be_replaced() {
-    let origin = Origin::start(|request| if request.target() == "/large" { Answer::ok("x".repeat(101)) } else { Answer::chunked(&["he", "llo"]) }).await;
+    let origin =
+        Origin::start(|request| if request.target() == "/large" { Answer::ok("x".repeat(101)) } else { Answer::chunked(&["he", "llo"]) })
+            .await;
     let gateway = start(&origin.url(), &[json!({"response_buffer": 100, "upper": true})]).await;
     let response = gateway.get("/").await;
     assert_eq!(response.text(), "HELLO");

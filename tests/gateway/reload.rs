@@ -103,16 +103,18 @@ async fn a_reload_under_load_loses_no_request() {
         let keep_alive = number % 2 == 0;
         clients.spawn(load(gateway.address(), keep_alive, stop.clone(), served.clone()));
     }
-    for round in 0..30 {
-        let config = format!("{}  - {{name: extra-{round}, match: [{{path: {{exact: /extra/{round}}}}}], chain: [{{plugin: mock}}]}}\n", plain(&origin.url()));
-        assert!(matches!(gateway.reload(&config).await, Reload::Applied(_)), "each is taken: {}", gateway.log());
+    let mut round = 0;
+    while round < 20 || served.load(Ordering::Relaxed) < 500 {
+        round += 1;
+        let extra = format!("  - {{name: extra-{round}, match: [{{path: {{exact: /extra/{round}}}}}], chain: [{{plugin: mock}}]}}\n");
+        let reload = gateway.reload(&format!("{}{extra}", plain(&origin.url()))).await;
+        assert!(matches!(reload, Reload::Applied(_)), "each is taken: {}", gateway.log());
     }
     stop.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
         client.expect("no request was lost");
     }
     let served = served.load(Ordering::Relaxed);
-    assert!(served > 300, "there was a load: {served} requests");
     assert_eq!(origin.hits(), served, "each arrived once");
 }
 
@@ -167,7 +169,9 @@ async fn a_thousand_reloads_leave_memory_flat() {
 #[tokio::test]
 async fn buckets_survive_a_reload() {
     let limited = |mark: &str| {
-        format!("routes: [{{name: all, chain: [{{plugin: rate-limit, config: {{rate: 0.001, burst: 3}}}}, {{plugin: mock, config: {{body: {mark}}}}}]}}]")
+        format!(
+            "routes: [{{name: all, chain: [{{plugin: rate-limit, config: {{rate: 0.001, burst: 3}}}}, {{plugin: mock, config: {{body: {mark}}}}}]}}]"
+        )
     };
     let gateway = Gateway::start(&limited("old")).await;
     for _ in 0..3 {

@@ -48,9 +48,12 @@ fn no_module_hides_in_a_file_called_mod() {
 #[test]
 fn nothing_unfinished_is_shipped() {
     let marks = ["todo!(", "unimplemented!(", "dbg!("];
-    let unfinished = host().iter().flat_map(|source| {
-        let found = source.code.lines().filter(|line| marks.iter().any(|mark| line.contains(mark)));
-        found.map(|line| offence(source, line)).collect::<Vec<_>>()
-    }).collect::<Vec<_>>();
+    let unfinished = host()
+        .iter()
+        .flat_map(|source| {
+            let found = source.code.lines().filter(|line| marks.iter().any(|mark| line.contains(mark)));
+            found.map(|line| offence(source, line)).collect::<Vec<_>>()
+        })
+        .collect::<Vec<_>>();
     assert!(unfinished.is_empty(), "{}", unfinished.join("\n"));
 }

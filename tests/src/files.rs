@@ -1,4 +1,4 @@
-//! Where built things are: the gateway's binary, guests, built-in plugins. Nothing is built here; `make test` does.
+//! Where built things are: the gateway's binary, which `make test` builds, and guests, which the build script does.
 
 use std::{
     env,
@@ -16,20 +16,10 @@ pub fn gatehouse() -> PathBuf {
     path
 }
 
-/// A guest of `tests/guests`, as a component: in `GATEHOUSE_GUESTS`, or below this workspace's target folder.
-///
-/// # Panics
-/// When it was not built.
+/// A guest of `tests/guests`, as a component.
 #[must_use]
 pub fn guest(name: &str) -> PathBuf {
-    let folder = env::var_os("GATEHOUSE_GUESTS").map_or_else(|| target_folder().join("wasm32-wasip2/guest"), PathBuf::from);
-    let path = folder.join(format!("{}.wasm", name.replace('-', "_")));
-    assert!(
-        path.is_file(),
-        "no guest at {}: run `make test`, or `cargo build --profile guest --target wasm32-wasip2 -p {name}` first",
-        path.display()
-    );
-    path
+    Path::new(env!("GUESTS")).join(format!("{}.wasm", name.replace('-', "_")))
 }
 
 /// The root of the repository.
@@ -46,8 +36,4 @@ pub fn repository() -> PathBuf {
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("this process has a binary");
     test.ancestors().nth(2).expect("cargo runs tests from target/<profile>/deps").to_owned()
-}
-
-fn target_folder() -> PathBuf {
-    profile_folder().parent().expect("a profile's folder is in the target folder").to_owned()
 }

@@ -57,6 +57,8 @@ pub enum Code {
     Plugin,
     /// A warning: accepted, but without an effect.
     NoEffect,
+    /// A warning: accepted, but safer otherwise.
+    Risk,
 }
 
 /// Everything that is wrong with a document, in the order of its files and lines.

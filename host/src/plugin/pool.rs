@@ -27,6 +27,8 @@ struct Slot {
     serial: u64,
     usage: Weak<Usage>,
     idle: Vec<Instance>,
+    /// Instances on loan.
+    busy: usize,
     /// Calls that the breaker has not heard of.
     calls: u32,
 }
@@ -54,6 +56,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.pools.with_slot(&self.usage, |slot| slot.busy = slot.busy.saturating_sub(1));
         if let Some(instance) = self.instance.take() {
             self.usage.maker.retire(instance);
         }
@@ -75,6 +78,7 @@ impl Pools {
             Some(instance) => instance,
             None => make_now(usage).await?,
         };
+        self.with_slot(usage, |slot| slot.busy += 1);
         Ok(Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) })
     }
 
@@ -82,6 +86,15 @@ impl Pools {
     pub fn faulted(&self, usage: &Arc<Usage>) {
         let calls = self.with_slot(usage, |slot| std::mem::take(&mut slot.calls));
         usage.breaker.faulted(calls + 1);
+    }
+
+    /// Tells how many instances of each plugin are idle and busy here: `report(usage, idle, busy)`.
+    pub fn report(&self, report: impl Fn(&Usage, usize, usize)) {
+        for slot in self.slots.borrow().iter() {
+            if let Some(usage) = slot.usage.upgrade() {
+                report(&usage, slot.idle.len(), slot.busy);
+            }
+        }
     }
 
     /// Drops what is old, and the lists of plugins that are gone. To be called now and then.

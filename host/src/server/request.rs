@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, MAX_FORWARDS};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -42,7 +42,10 @@ pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Re
     finish(&connection, facts, response)
 }
 
-async fn handle(connection: &Rc<Connection>, facts: &mut Facts, head: http::request::Parts, incoming: Incoming) -> Response<Body> {
+async fn handle(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::request::Parts, incoming: Incoming) -> Response<Body> {
+    if let Some(response) = last_hop(&mut head) {
+        return response;
+    }
     let (route, mut traveller) = match arrive(connection, facts, head, incoming) {
         Ok(arrived) => arrived,
         Err(error) => return facts.problem(error),
@@ -73,6 +76,9 @@ async fn proceed(connection: &Rc<Connection>, facts: &mut Facts, route: &Arc<Rou
 
 /// Checks the head, finds the route, and makes the request ready for the chain.
 fn arrive(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::request::Parts, incoming: Incoming) -> Result<(Arc<Route>, Traveller), Error> {
+    if head.method == Method::TRACE {
+        return Err(Error::BadRequest { status: StatusCode::METHOD_NOT_ALLOWED, detail: "TRACE is not served here".into() });
+    }
     let resolved = target::resolve(&head.method, &head.uri, &head.headers, head.version)?;
     let authority = resolved.authority.unwrap_or_default().to_owned();
     let route = find(facts, &head, &resolved)?;
@@ -100,6 +106,21 @@ fn arrive(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::reques
         scope: None,
     });
     Ok((route, Traveller::new(head, body, call, connection.secure)))
+}
+
+/// Answers an OPTIONS request that is to go no further than here (RFC 9110 §7.6.2), and counts down one that is.
+fn last_hop(head: &mut http::request::Parts) -> Option<Response<Body>> {
+    if head.method != Method::OPTIONS {
+        return None;
+    }
+    let left: u32 = head.headers.get(MAX_FORWARDS)?.to_str().ok()?.parse().ok()?;
+    match left.checked_sub(1) {
+        Some(left) => {
+            head.headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+            None
+        }
+        None => Some(Response::new(Body::Empty)),
+    }
 }
 
 fn find(facts: &Facts, head: &http::request::Parts, resolved: &target::Target<'_>) -> Result<Arc<Route>, Error> {

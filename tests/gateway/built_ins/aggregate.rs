@@ -68,7 +68,11 @@ async fn a_required_part_decides() {
     let broken = Origin::start(|_| Answer::new(500, &[], "stack trace")).await;
     let response = aggregating(parts, broken.url(), orders.url()).await.get("/").await;
     assert_eq!(response.status, 502);
-    assert!(response.text().contains("user") && !response.text().contains("stack trace"), "the part is named, its inside is not: {}", response.text());
+    assert!(
+        response.text().contains("user") && !response.text().contains("stack trace"),
+        "the part is named, its inside is not: {}",
+        response.text()
+    );
 
     let silent = Origin::start(|_| Answer::silence()).await;
     let slow = "{name: user, upstream: user, path: /, timeout: 200ms}, {name: orders, upstream: orders, path: /}";

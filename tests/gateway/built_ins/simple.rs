@@ -6,7 +6,8 @@ use super::start;
 
 #[tokio::test]
 async fn mock_answers_as_configured() {
-    let gateway = start("{plugin: mock, config: {status: 202, headers: {x-mock: \"1\", content-type: text/css}, body: \"a {}\"}}", &[]).await;
+    let gateway =
+        start("{plugin: mock, config: {status: 202, headers: {x-mock: \"1\", content-type: text/css}, body: \"a {}\"}}", &[]).await;
     let response = gateway.get("/").await;
     assert_eq!((response.status, response.text().as_str()), (202, "a {}"));
     assert_eq!((response.header("x-mock"), response.header("content-type")), (Some("1"), Some("text/css")));

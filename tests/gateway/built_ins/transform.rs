@@ -53,7 +53,8 @@ async fn what_is_no_json_is_refused() {
 #[tokio::test]
 async fn response_status_and_headers_are_rewritten() {
     let origin = Origin::start(|_| Answer::new(200, &[("server", "origin/1"), ("x-old", "o")], "through")).await;
-    let chain = "{plugin: transform, config: {response: {status: 203, headers: {set: {x-set: s}, remove: [server], rename: {x-old: x-new}}}}}";
+    let chain =
+        "{plugin: transform, config: {response: {status: 203, headers: {set: {x-set: s}, remove: [server], rename: {x-old: x-new}}}}}";
     let gateway = start(chain, &[("origin", origin.url())]).await;
     let response = gateway.get("/").await;
     assert_eq!((response.status, response.text().as_str()), (203, "through"));

@@ -79,7 +79,8 @@ async fn statuses_that_are_none_are_refused() {
 #[tokio::test]
 async fn methods_and_paths_that_are_none_are_refused() {
     let house = House::new().await;
-    let modes = ["method-space", "method-empty", "method-split", "path-relative", "path-absolute", "path-space", "path-split", "path-empty"];
+    let modes =
+        ["method-space", "method-empty", "method-split", "path-relative", "path-absolute", "path-space", "path-split", "path-empty"];
     check(&house, modes.map(str::to_owned)).await;
     let targets: Vec<_> = house.origin.requests().iter().map(|request| request.target().to_owned()).collect();
     assert!(targets.iter().all(|target| target == "/hostile"), "only what clients asked for arrived: {targets:?}");

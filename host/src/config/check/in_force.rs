@@ -1,4 +1,5 @@
-//! Warnings: settings that are accepted but have no effect in this version, and upstreams nothing leads to.
+//! Warnings: settings that are accepted but have no effect in this version, upstreams nothing leads to, and issuers whose
+//! tokens may be meant for anybody.
 
 use std::collections::HashSet;
 
@@ -17,6 +18,7 @@ pub(super) fn review(draft: &Draft) -> Vec<Finding> {
     }
     for (slot, issuer) in healthy(&draft.issuers) {
         warn(slot, "issuers", &unused_by_issuers(issuer), &mut warnings);
+        warn_of_any_audience(slot, issuer, &mut warnings);
     }
     add_unreached(draft, &mut warnings);
     warnings
@@ -36,6 +38,18 @@ fn unused_by_upstreams(upstream: &Upstream) -> [(&'static str, bool); 5] {
 
 fn unused_by_issuers(issuer: &Issuer) -> [(&'static str, bool); 1] {
     [("introspection", issuer.introspection.is_some())]
+}
+
+// RFC 8725 §3.9: a token is for an audience. Some issuers name none, so it is not an error.
+fn warn_of_any_audience(slot: &Slot<Issuer>, issuer: &Issuer, warnings: &mut Vec<Finding>) {
+    if !issuer.audiences.is_empty() || (issuer.jwks.is_none() && issuer.secret.is_none()) {
+        return;
+    }
+    let root = Place::root(slot.file);
+    let list = root.key("issuers");
+    let at = list.index(slot.index);
+    let want = "an audience: without one, tokens that are meant for other services are accepted";
+    warnings.push(Finding::new(&at.key("audiences"), Code::Risk, "none", want));
 }
 
 fn warn<T>(slot: &Slot<T>, section: &str, settings: &[(&'static str, bool)], warnings: &mut Vec<Finding>) {

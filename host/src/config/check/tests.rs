@@ -413,7 +413,6 @@ issuers:
         text,
         &[
             "2:5: issuers[0]: got no keys, want jwks, secret or introspection",
-            "3:5: issuers[1].audiences: got none, want at least one audience",
             "3:5: issuers[1].algorithms: got none, want at least one algorithm such as RS256",
             "3:38: issuers[1].jwks.url: got \"issuer.example\", want an http:// or https:// URL",
             "3:63: issuers[1].leeway: got 5m, want 1m or less",

@@ -20,7 +20,8 @@ impl Host for HostState {
                 scope: verified.scope.to_string(),
                 claims: claims.iter().map(|name| verified.claims.get(name).map(text)).collect(),
             };
-            call.candidate = Some(Caller::Token(verified));
+            // A token about nobody in particular authenticates nobody.
+            call.candidate = Some(Caller::Token(verified)).filter(|caller| !caller.name().is_empty());
             answer
         }))
     }

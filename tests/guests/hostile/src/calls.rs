@@ -51,7 +51,7 @@ fn fill_kv() -> String {
     let value = vec![7; 64 * 1024];
     for index in 0..900 {
         if let Err(error) = kv::set(&format!("key{index}"), &value, Some(60_000)) {
-            return format!("{error:?} after {index}");
+            return format!("{} after {index}", error.name());
         }
     }
     "no quota".to_string()
@@ -94,6 +94,6 @@ fn request(upstream: &str, timeout_ms: Option<u32>) -> http::Request {
 fn outcome(result: &Result<http::Response, http::Error>) -> String {
     match result {
         Ok(response) => format!("{} {}", response.status, String::from_utf8_lossy(&response.body)),
-        Err(error) => format!("{error:?}"),
+        Err(error) => error.name().to_string(),
     }
 }

@@ -10,7 +10,8 @@ pub fn commit(mode: &str) {
         "trap" => core::arch::wasm32::unreachable(),
         "panic" => panic!("as asked"),
         "stack" => drop(black_box(descend(black_box(1)))),
-        "memory" => hoard(),
+        "memory" => hoard(false),
+        "memory-touched" => hoard(true),
         _ => {}
     }
 }
@@ -27,12 +28,14 @@ fn descend(depth: u64) -> u64 {
     black_box(descend(black_box(depth + 1))).wrapping_add(depth)
 }
 
-/// Takes memory for good, and touches it so that it is really there.
-fn hoard() {
+/// Takes memory for good. Touched, it is really there; untouched, the limit on memory comes before that on time.
+fn hoard(touch: bool) {
     let mut held = Vec::new();
     loop {
         let mut block: Vec<u8> = Vec::with_capacity(1 << 20);
-        block.resize(1 << 20, 1);
+        if touch {
+            block.resize(1 << 20, 1);
+        }
         held.push(black_box(block));
     }
 }

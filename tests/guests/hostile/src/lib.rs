@@ -17,9 +17,7 @@ use alloc::{
     vec::Vec,
 };
 
-use bindings::{
-    BodyMode, ChunkVerdict, Guest, Header, Needs, Phases, Request, RequestVerdict, Response, ResponseVerdict, Wants,
-};
+use bindings::{BodyMode, ChunkVerdict, Guest, Header, Needs, Phases, Request, RequestVerdict, Response, ResponseVerdict, Wants};
 
 struct Hostile;
 

@@ -12,9 +12,7 @@ mod testimony;
 
 use alloc::{string::String, vec, vec::Vec};
 
-use bindings::{
-    Changes, ChunkVerdict, Edit, Field, Guest, Needs, Reply, Request, RequestVerdict, Response, ResponseEdit, ResponseVerdict,
-};
+use bindings::{Changes, ChunkVerdict, Edit, Field, Guest, Needs, Reply, Request, RequestVerdict, Response, ResponseEdit, ResponseVerdict};
 use settings::settings;
 
 struct Witness;
@@ -55,10 +53,8 @@ impl Guest for Witness {
         if settings.replaces {
             return Ok(ResponseVerdict::Respond(reply(203, testimony.into_bytes())));
         }
-        let mut edits = vec![
-            ResponseEdit::AddHeader(field("x-order", &settings.name)),
-            ResponseEdit::SetHeader(field("x-testimony", &testimony)),
-        ];
+        let mut edits =
+            vec![ResponseEdit::AddHeader(field("x-order", &settings.name)), ResponseEdit::SetHeader(field("x-testimony", &testimony))];
         if let Some(body) = response.body.filter(|_| settings.upper) {
             edits.push(ResponseEdit::SetBody(body.to_ascii_uppercase()));
         }

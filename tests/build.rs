@@ -1,0 +1,37 @@
+//! Builds the guests of `guests/` as components, by a cargo of their own into `target/guests`, as the gateway's build
+//! script does with the plugins that come with it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const GUESTS: [&str; 2] = ["hostile", "witness"];
+const TARGET: &str = "wasm32-wasip2";
+
+fn main() -> ExitCode {
+    let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so"));
+    let root = tests.parent().expect("tests/ is a folder of the repository");
+    for folder in ["build.rs", "guests", "../wit"] {
+        println!("cargo::rerun-if-changed={folder}");
+    }
+    let target = root.join("target/guests");
+    if !build(root, &target) {
+        println!("cargo::error=the guests of the tests do not build; if the target is missing: rustup target add {TARGET}");
+        return ExitCode::FAILURE;
+    }
+    println!("cargo::rustc-env=GUESTS={}", target.join(TARGET).join("guest").display());
+    ExitCode::SUCCESS
+}
+
+fn build(root: &Path, target: &Path) -> bool {
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo says so"));
+    cargo.current_dir(root).args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"]).arg(target);
+    for guest in GUESTS {
+        cargo.args(["-p", guest]);
+    }
+    // Flags for the host (coverage, sanitizers) are not flags for guests.
+    for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER"] {
+        cargo.env_remove(variable);
+    }
+    cargo.status().is_ok_and(|status| status.success())
+}
