@@ -16,7 +16,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
 
@@ -26,7 +25,6 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// What the admin listener tells.
 pub struct Admin {
     metrics: Metrics,
-    current: Arc<arc_swap::ArcSwap<Snapshot>>,
     ready: AtomicBool,
     started: Instant,
     /// When readiness was last asked for, in milliseconds after `started`, plus one; 0 for never.
@@ -35,8 +33,8 @@ pub struct Admin {
 
 impl Admin {
     /// Not ready yet.
-    pub fn new(metrics: Metrics, current: Arc<arc_swap::ArcSwap<Snapshot>>) -> Arc<Self> {
-        Arc::new(Self { metrics, current, ready: AtomicBool::new(false), started: Instant::now(), asked: AtomicU64::new(0) })
+    pub fn new(metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self { metrics, ready: AtomicBool::new(false), started: Instant::now(), asked: AtomicU64::new(0) })
     }
 
     /// Says whether requests should be sent here.

@@ -105,6 +105,13 @@ impl Traveller {
         self.call.as_ref().and_then(|call| call.client.as_ref())
     }
 
+    /// Remembers a step for the way back, if it has anything to do there.
+    fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: SmallVec<[ResponseEdit; 4]>) {
+        if usage.needs.response || !edits.is_empty() {
+            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits });
+        }
+    }
+
     fn lend(&mut self) -> Box<Call> {
         self.call.take().expect("the call is back between two calls of plugins")
     }
@@ -137,10 +144,11 @@ impl Chain {
     pub async fn forward(&self, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
         let mut before = Instant::now();
         for (place, step) in self.steps.iter().enumerate() {
-            let reply = step.forward(place, traveller, tools).await?;
+            let outcome = step.forward(place, traveller, tools).await;
             let after = Instant::now();
-            traveller.took.push(after - before);
+            step.took(after - before, traveller, tools);
             before = after;
+            let reply = outcome?;
             if reply.is_some() {
                 traveller.answered_by = Some(Arc::clone(&step.name));
                 return Ok(reply);
@@ -162,6 +170,14 @@ impl Chain {
 // === impl Step ===
 
 impl Step {
+    /// One look at the clock serves as the end of this step and the beginning of the next.
+    fn took(&self, took: Duration, traveller: &mut Traveller, tools: &Tools<'_>) {
+        traveller.took.push(took);
+        if self.usage.needs.request {
+            tools.metrics.plugin_called(&self.usage.plugin.handle, Phase::Request, took);
+        }
+    }
+
     async fn forward(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
         let fault = match self.ask(place, &self.usage, traveller, tools).await? {
             Ok(reply) => return Ok(reply),
@@ -170,7 +186,7 @@ impl Step {
         traveller.faulted = true;
         let fault = match (self.on_error, &self.previous) {
             (OnError::Skip, _) => return Ok(None),
-            (OnError::Previous, Some(previous)) => match self.ask(place, previous, traveller, tools).await? {
+            (OnError::Previous, Some(previous)) => match Box::pin(self.ask(place, previous, traveller, tools)).await? {
                 Ok(reply) => return Ok(reply),
                 Err(fault) => fault,
             },
@@ -182,11 +198,11 @@ impl Step {
     /// One version's answer. The outer error is the request's own: a body that broke or is too large.
     async fn ask(&self, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Result<Option<Reply>, Fault>, Error> {
         if !usage.needs.request {
-            traveller.reached.push(Reached { step: place, usage: Arc::clone(usage), state: None, edits: SmallVec::new() });
+            traveller.reach(place, usage, None, SmallVec::new());
             return Ok(Ok(None));
         }
         if let BodyMode::Buffered(limit) = usage.needs.request_body {
-            buffer_request(traveller, limit).await?;
+            Box::pin(buffer_request(traveller, limit)).await?;
         }
         match self.call(usage, traveller, tools).await {
             Ok((RequestVerdict::Next(changes), lease)) => {
@@ -197,18 +213,14 @@ impl Step {
                 lease.give_back();
                 Ok(Ok(Some(reply)))
             }
-            Err(fault) => Ok(Err(fault)),
+            Err(fault) => {
+                note(&fault, usage, traveller, tools);
+                Ok(Err(fault))
+            }
         }
     }
 
     async fn call(&self, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<(RequestVerdict, Lease), Fault> {
-        let began = Instant::now();
-        let outcome = self.call_unmeasured(usage, traveller, tools).await;
-        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Request, began.elapsed());
-        outcome.inspect_err(|fault| note(fault, usage, traveller, tools))
-    }
-
-    async fn call_unmeasured(&self, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<(RequestVerdict, Lease), Fault> {
         let mut lease = tools.pools.lease(usage).await?;
         let mut call = traveller.lend();
         call.scope = Some(self.scope.clone());
@@ -224,7 +236,7 @@ impl Step {
                 call.client = Some(caller);
             }
         }
-        traveller.reached.push(Reached { step: place, usage: Arc::clone(usage), state: changes.state, edits: changes.response });
+        traveller.reach(place, usage, changes.state, changes.response);
         match usage.needs.request_body {
             BodyMode::Streamed if !traveller.body.is_empty() => stage::on_request(self, usage, traveller, lease, tools),
             _ => lease.give_back(),
@@ -270,7 +282,7 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Result<Option<Reply>, Error> {
         if let BodyMode::Buffered(limit) = usage.needs.response_body {
-            buffer_response(response, limit, &self.name).await?;
+            Box::pin(buffer_response(response, limit, &self.name)).await?;
         }
         let began = Instant::now();
         let outcome = self.call_back(usage, state, traveller, response, from_gateway, tools).await;

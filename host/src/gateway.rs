@@ -207,7 +207,7 @@ impl Gateway {
     }
 
     async fn serve(mut self, admin_address: Option<SocketAddr>) -> Result<(), StartError> {
-        let admin = Admin::new(self.shared.metrics.clone(), Arc::clone(&self.shared.current));
+        let admin = Admin::new(self.shared.metrics.clone());
         self.start_admin(&admin, admin_address).await?;
         let mut terminate = signal(SignalKind::terminate()).map_err(machine("signals"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("signals"))?;

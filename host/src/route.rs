@@ -110,8 +110,7 @@ impl Rule {
     }
 
     fn accepts_conditions(&self, head: &Head<'_>) -> bool {
-        self.headers.iter().all(|header| header.matches(head.headers))
-            && self.query.iter().all(|query| query.matches(head.query))
+        self.headers.iter().all(|header| header.matches(head.headers)) && self.query.iter().all(|query| query.matches(head.query))
     }
 }
 

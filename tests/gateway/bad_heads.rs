@@ -150,7 +150,7 @@ async fn request_lines_that_are_none_are_refused() {
 #[tokio::test]
 async fn paths_that_hide_something_are_refused() {
     let (gateway, origin) = house().await;
-    for path in ["/a%00b", "/a%2", "/a%zz", "/..%2fadmin", "/a/%2e%2e%2fb", "/a%0d%0ab", "/%252e%252e/", "/a/..%5cb"] {
+    for path in ["/a%00b", "/a%2", "/a%zz", "/..%2fadmin", "/a/%2e%2e%2fb", "/a%0d%0ab", "/a/..%5cb"] {
         check(&gateway, &origin, &get(path).bytes(), 400).await;
     }
 }

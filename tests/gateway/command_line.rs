@@ -153,9 +153,8 @@ async fn a_route_is_explained_with_its_rivals() {
         assert!(plain.contains(word), "the winner, its chain, the loser and why: {word:?} in\n{plain}");
     }
     let gold = explain(&["-H", "x-tier: gold"]).await;
-    assert_ne!(plain, gold, "with the header the other wins");
-    let (winner, loser) = (gold.find("gold"), gold.find("orders"));
-    assert!(winner < loser, "the winner comes first:\n{gold}");
+    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    assert!(first(&plain).starts_with("orders") && first(&gold).starts_with("gold"), "the winner comes first:\n{gold}");
 }
 
 #[tokio::test]

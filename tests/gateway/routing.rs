@@ -81,6 +81,7 @@ async fn a_path_is_matched_and_forwarded_in_the_same_normal_form() {
     check("/admin%2fx", "open", &open, "/admin%2Fx").await;
     check("/a%20b?q=%61", "open", &open, "/a%20b?q=%61").await;
     check("//admin", "open", &open, "//admin").await;
+    check("/%252e%252e/admin", "open", &open, "/%252e%252e/admin").await;
 }
 
 #[tokio::test]

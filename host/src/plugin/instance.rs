@@ -145,7 +145,8 @@ where
 {
     let outcome = match pace {
         Pace::Straight => function.call(store, params),
-        Pace::Waiting(wall) => match tokio::time::timeout(wall, function.call_async(store, params)).await {
+        // Boxed, because futures are moved on the way down to here, and this one is large and rarely needed.
+        Pace::Waiting(wall) => match Box::pin(tokio::time::timeout(wall, function.call_async(store, params))).await {
             Ok(outcome) => outcome,
             Err(_) => return Err(Fault::Wall(wall)),
         },

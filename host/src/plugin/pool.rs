@@ -56,8 +56,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pools.with_slot(&self.usage, |slot| slot.busy = slot.busy.saturating_sub(1));
         if let Some(instance) = self.instance.take() {
+            self.pools.with_slot(&self.usage, |slot| slot.busy = slot.busy.saturating_sub(1));
             self.usage.maker.retire(instance);
         }
     }
@@ -72,13 +72,16 @@ impl Pools {
         }
         let instance = match usage.isolation {
             Isolation::Reuse => self.idle(usage),
-            Isolation::Request => take_ready(usage),
+            Isolation::Request => self.ready(usage),
         };
         let instance = match instance {
             Some(instance) => instance,
-            None => make_now(usage).await?,
+            None => {
+                let made = Box::pin(make_now(usage)).await?;
+                self.with_slot(usage, |slot| slot.busy += 1);
+                made
+            }
         };
-        self.with_slot(usage, |slot| slot.busy += 1);
         Ok(Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) })
     }
 
@@ -108,12 +111,23 @@ impl Pools {
     }
 
     fn idle(&self, usage: &Arc<Usage>) -> Option<Instance> {
-        self.with_slot(usage, |slot| slot.idle.pop())
+        self.with_slot(usage, |slot| {
+            let idle = slot.idle.pop();
+            slot.busy += usize::from(idle.is_some());
+            idle
+        })
+    }
+
+    fn ready(&self, usage: &Arc<Usage>) -> Option<Instance> {
+        let ready = take_ready(usage);
+        self.with_slot(usage, |slot| slot.busy += usize::from(ready.is_some()));
+        ready
     }
 
     fn keep(&self, usage: &Arc<Usage>, instance: Instance) {
         usage.breaker.succeeded();
         let retired = self.with_slot(usage, |slot| {
+            slot.busy = slot.busy.saturating_sub(1);
             slot.calls += 1;
             if slot.calls >= REPORT_CALLS {
                 usage.breaker.count_calls(std::mem::take(&mut slot.calls));

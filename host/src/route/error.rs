@@ -24,7 +24,9 @@ pub enum RuleError {
     #[error("host `{0}` has an empty label")]
     EmptyLabel(String),
     /// A label that DNS would not carry.
-    #[error("host `{host}` has the label `{label}`; labels are 1 to 63 letters, digits, `-` or `_`, with no `-` at either end, and other scripts are written as `xn--…`")]
+    #[error(
+        "host `{host}` has the label `{label}`; labels are 1 to 63 letters, digits, `-` or `_`, with no `-` at either end, and other scripts are written as `xn--…`"
+    )]
     BadLabel {
         /// The whole host.
         host: String,

@@ -38,17 +38,12 @@ pub enum Outcome<'a> {
     Host,
 }
 
-pub(super) fn explain<'a, T: 'a>(
-    rows: impl Iterator<Item = (&'a Rule, &'a T, Precedence)>,
-    head: &Head<'_>,
-) -> Vec<Candidate<'a, T>> {
+pub(super) fn explain<'a, T: 'a>(rows: impl Iterator<Item = (&'a Rule, &'a T, Precedence)>, head: &Head<'_>) -> Vec<Candidate<'a, T>> {
     let mut rows: Vec<_> = rows.map(|(rule, value, precedence)| (judge(rule, head), precedence, rule, value)).collect();
     rows.sort_by_key(|(failure, precedence, ..)| (failure.as_ref().map_or(0, Outcome::distance), *precedence));
     let Some(&(_, winner, ..)) = rows.first() else { return Vec::new() };
     let outcome = |failure: Option<_>, precedence| failure.unwrap_or_else(|| rank(winner, precedence));
-    rows.into_iter()
-        .map(|(failure, precedence, rule, value)| Candidate { rule, value, outcome: outcome(failure, precedence) })
-        .collect()
+    rows.into_iter().map(|(failure, precedence, rule, value)| Candidate { rule, value, outcome: outcome(failure, precedence) }).collect()
 }
 
 /// The first condition that does not hold, if any.

@@ -102,9 +102,7 @@ mod tests {
     use super::*;
 
     fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
-        let line = |(name, value): &(&'static str, &[u8])| {
-            (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
-        };
+        let line = |(name, value): &(&'static str, &[u8])| (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
         let mut headers = HeaderMap::new();
         for (name, value) in lines.iter().map(line) {
             headers.append(name, value);

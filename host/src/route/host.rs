@@ -144,12 +144,7 @@ impl<V> HostMap<V> {
     /// The same hosts with other values.
     pub(super) fn map<W>(self, mut change: impl FnMut(V) -> W) -> HostMap<W> {
         let mut change_all = |map: TextMap<V>| map.into_iter().map(|(name, value)| (name, change(value))).collect();
-        HostMap {
-            exact: change_all(self.exact),
-            wildcard: change_all(self.wildcard),
-            any: self.any.map(change),
-            deepest: self.deepest,
-        }
+        HostMap { exact: change_all(self.exact), wildcard: change_all(self.wildcard), any: self.any.map(change), deepest: self.deepest }
     }
 
     /// The first answer among the values that serve `host`, asked from the most specific on.

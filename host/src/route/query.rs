@@ -162,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn present_takes_any_value_and_none() {
+        check(QueryMatch::present("a b"), "x=1&a+b=2", true);
+        check(QueryMatch::present("a"), "a", true);
+        check(QueryMatch::present("a"), "a=", true);
+        check(QueryMatch::present("a"), "b=a", false);
+        check(QueryMatch::present("a"), "", false);
+    }
+
+    #[test]
     fn a_parameter_needs_a_name_and_a_sound_expression() {
         assert_eq!(QueryMatch::exact("", "x").err(), Some(RuleError::EmptyQueryName), "no name");
         assert!(QueryMatch::regex("a", "[").is_err(), "a broken expression is refused");

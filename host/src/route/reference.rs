@@ -12,7 +12,8 @@ const RULES: usize = 24;
 /// Builds a rule from `[METHOD,…] [HOST]PATH [h:NAME=VALUE …] [q:NAME=VALUE …]`. A path is `=/exact`, `~regex` or
 /// `/prefix`; a value with `~` in place of `=` is an expression, and a header alone must be present.
 fn rule(text: &str) -> Rule {
-    let (methods, rest): (Vec<&str>, Vec<&str>) = text.split(' ').partition(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == ','));
+    let (methods, rest): (Vec<&str>, Vec<&str>) =
+        text.split(' ').partition(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == ','));
     let (target, conditions) = rest.split_first().expect("a rule has a target");
     let (host, path) = target.split_at(target.find(['/', '=', '~']).expect("a rule has a path"));
     let named = |kind: &str| conditions.iter().filter_map(move |word| word.strip_prefix(kind)).collect::<Vec<_>>();
@@ -209,8 +210,20 @@ fn a_second_condition_for_the_same_name_is_ignored() {
 #[test]
 fn an_explanation_names_what_each_rule_lacks_from_the_nearest_miss_on() {
     let rules = [
-        "b.com/", "/b", "POST /a", "/a h:x-a=1", "/a q:a=1", "/", "/a q:b=1", "a.com/", "/a", "GET /a", "/a", "GET /a",
-        "GET /a h:x-b", "=/a",
+        "b.com/",
+        "/b",
+        "POST /a",
+        "/a h:x-a=1",
+        "/a q:a=1",
+        "/",
+        "/a q:b=1",
+        "a.com/",
+        "/a",
+        "GET /a",
+        "/a",
+        "GET /a",
+        "GET /a h:x-b",
+        "=/a",
     ];
     let router = Router::build(rules.iter().map(|text| (rule(text), *text)));
     let request = Request::parse("GET a.com/a?b=1 x-b=1");
@@ -271,12 +284,9 @@ struct Plain {
 }
 
 const HOSTS: [&str; 8] = ["", "", "a.com", "b.a.com", "c.b.a.com", "*.a.com", "*.b.a.com", "*.com"];
-const REQUEST_HOSTS: [&str; 8] =
-    ["a.com", "B.a.com", "c.b.a.com:80", "x.b.a.com.", "d.c.b.a.com", "x.com", "com", "[::1]:80"];
-const PATHS: [&str; 16] = [
-    "/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "=/", "=/a", "=/a/", "=/a/b", "~/.*", "~/a/.*", "~/a/b?", "~/(a|b)/.", "~/a/b/c*",
-    "~.*b",
-];
+const REQUEST_HOSTS: [&str; 8] = ["a.com", "B.a.com", "c.b.a.com:80", "x.b.a.com.", "d.c.b.a.com", "x.com", "com", "[::1]:80"];
+const PATHS: [&str; 16] =
+    ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "=/", "=/a", "=/a/", "=/a/b", "~/.*", "~/a/.*", "~/a/b?", "~/(a|b)/.", "~/a/b/c*", "~.*b"];
 const ELEMENTS: [&str; 5] = ["a", "b", "c", "ab", ""];
 const METHODS: [&[&str]; 4] = [&[], &[], &["GET"], &["GET", "POST"]];
 const NAMES: [&str; 3] = ["x", "y", "z"];
@@ -307,7 +317,7 @@ impl Plain {
 
     /// How well the rule fits, the more the better; none if it does not.
     fn fit(&self, request: &Wanted) -> Option<[usize; 7]> {
-        let (host_kind, host_length) = self.host_fit(&request.host)?;
+        let (host_kind, host_length) = self.host_fit(request.host)?;
         let (path_kind, path_length) = self.path_fit(&request.path)?;
         let method = self.methods.is_empty() || self.methods.contains(&request.method);
         let holds = |conditions: &[(&str, &str)], given: &[(&str, &str)]| {

@@ -101,8 +101,7 @@ impl<T> Table<T> {
     fn accepts(&self, index: usize, head: &Head<'_>) -> bool {
         let entry = &self.entries[index];
         let listed = |method: &Method| self.rules[index].accepts_method(method);
-        entry.methods.contains(head.method, listed)
-            && (!entry.has_conditions || self.rules[index].accepts_conditions(head))
+        entry.methods.contains(head.method, listed) && (!entry.has_conditions || self.rules[index].accepts_conditions(head))
     }
 }
 

@@ -47,12 +47,12 @@ impl Home {
         Self { connections: Rc::clone(connections), index: endpoint.index, serial: endpoint.serial, keep_alive }
     }
 
-    /// The connection that came back last: its buffers are warm, and those not needed grow old.
-    pub fn take(&self) -> Option<SendRequest<Body>> {
+    /// The connection that came back last, and how long it was idle: its buffers are warm, and those not needed grow old.
+    pub fn take(&self) -> Option<(SendRequest<Body>, Duration)> {
         self.with_slot(|slot| {
             while let Some(idle) = slot.idle.pop() {
                 if !idle.sender.is_closed() {
-                    return Some(idle.sender);
+                    return Some((idle.sender, idle.since.elapsed()));
                 }
             }
             None

@@ -13,6 +13,9 @@ use crate::body::{Body, Passage, Watched};
 use super::connections::Home;
 use super::{Connections, Endpoint, Timeouts, connect};
 
+/// A connection idle for this long may have run into the endpoint's own limit, and be closed while a request is on its way.
+const LONG_IDLE: Duration = Duration::from_millis(100);
+
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum SendError {
@@ -48,7 +51,8 @@ pub struct Sent {
 /// Sends a request and waits for the head of the answer.
 ///
 /// A connection that the endpoint closed while it was idle costs nothing but another try: when nothing of the request
-/// was sent, or the request is idempotent, has no body and got no answer, it goes out once more on a new connection.
+/// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a new
+/// connection.
 pub async fn send(
     connections: &Rc<Connections>,
     endpoint: &Endpoint,
@@ -65,25 +69,27 @@ pub async fn send(
 type Answered = (Response<Incoming>, SendRequest<Body>);
 
 async fn attempt(home: &Home, endpoint: &Endpoint, timeouts: &Timeouts, request: Request<Body>) -> Result<Answered, SendError> {
-    let Some(sender) = idle(home).await else {
-        return on_new_connection(endpoint, timeouts, request).await;
+    let Some((sender, was_idle)) = idle(home).await else {
+        // Boxed, because futures are moved on the way down to here, and this one is large and rarely needed.
+        return Box::pin(on_new_connection(endpoint, timeouts, request)).await;
     };
-    let spare = repeatable(&request);
+    // Copying a head costs more than it is worth where the endpoint has no reason to have closed the connection.
+    let spare = if was_idle > LONG_IDLE { repeatable(&request) } else { None };
     match exchange(sender, request).await {
         Ok(answered) => Ok(answered),
-        Err(Failed { unsent: Some(request), .. }) => on_new_connection(endpoint, timeouts, request).await,
+        Err(Failed { unsent: Some(request), .. }) => Box::pin(on_new_connection(endpoint, timeouts, request)).await,
         Err(Failed { error, .. }) => match spare {
-            Some(request) if is_gone(&error) => on_new_connection(endpoint, timeouts, request).await,
+            Some(request) if is_gone(&error) => Box::pin(on_new_connection(endpoint, timeouts, request)).await,
             _ => Err(SendError::Broken(chain(&error))),
         },
     }
 }
 
 /// An idle connection that is ready to take a request.
-async fn idle(home: &Home) -> Option<SendRequest<Body>> {
-    while let Some(mut sender) = home.take() {
+async fn idle(home: &Home) -> Option<(SendRequest<Body>, Duration)> {
+    while let Some((mut sender, was_idle)) = home.take() {
         if sender.ready().await.is_ok() {
-            return Some(sender);
+            return Some((sender, was_idle));
         }
     }
     None

@@ -9,7 +9,7 @@ use super::{House, provocation};
 
 /// What every other request may take at the 99th percentile while four connections provoke the plugin. Each of the
 /// four may hold the worker for its CPU limit of 10 ms and a tick; the rest is room for a busy machine.
-const BOUND: Duration = Duration::from_millis(250);
+const BOUND: Duration = Duration::from_millis(150);
 
 /// Only one of these measures at a time, so that they do not measure each other.
 static MEASURING: Mutex<()> = Mutex::const_new(());
@@ -22,7 +22,10 @@ async fn check(mode: &str) {
         provokers.spawn(provoke_on(house.clone(), mode.to_owned()));
     }
     let latencies = Latencies::measure(house.gateway.address(), &get("/neighbour"), Duration::from_secs(2)).await;
-    provokers.abort_all();
+    // They go on for ever, so one that has ended has met something it did not expect.
+    if let Some(ended) = provokers.try_join_next() {
+        ended.expect("the provokers see what they should");
+    }
     let p99 = latencies.percentile(99);
     assert!(p99 < BOUND, "{mode}: p99 of {} requests beside it was {p99:?}", latencies.count());
     house.gateway.wait_for_metric("gatehouse_plugin_faults_total", &[("plugin", "hostile")], |faults| faults >= 4.0).await;

@@ -1,5 +1,4 @@
 //! The world of `wit/` as Rust types. Generated; nothing here by hand but the options.
-#![expect(clippy::undocumented_unsafe_blocks, reason = "generated code")]
 
 wit_bindgen::generate!({ path: "../../../wit", world: "plugin", generate_all });
 
