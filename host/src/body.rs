@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
@@ -42,6 +42,9 @@ pub enum BodyError {
     /// Nothing came for too long.
     #[error("no byte of the body came for {0:?}")]
     Stalled(Duration),
+    /// The whole of it took too long.
+    #[error("the body was not complete in time")]
+    Late,
     /// The sender broke off, or its framing was wrong.
     #[error("the body broke off")]
     Broken,
@@ -60,8 +63,8 @@ pub struct Passage {
     pub bytes: Cell<u64>,
     /// How it failed, if it did.
     pub error: Cell<Option<BodyError>>,
-    /// Whether it came to its end.
-    pub complete: Cell<bool>,
+    /// When it came to its end.
+    pub completed: Cell<Option<Instant>>,
 }
 
 /// A body from the network, with a limit, a clock and a count.
@@ -69,6 +72,8 @@ pub struct Watched {
     incoming: Incoming,
     limit: u64,
     stall: Duration,
+    /// When all of it has to be here.
+    deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     passage: Rc<Passage>,
     /// Runs when the body has come to its end, and only then.
@@ -78,14 +83,20 @@ pub struct Watched {
 impl Watched {
     /// At most `limit` bytes, no pause longer than `stall`.
     pub fn new(incoming: Incoming, limit: u64, stall: Duration, passage: Rc<Passage>) -> Self {
-        Self { incoming, limit, stall, timer: None, passage, at_end: None }
+        Self { incoming, limit, stall, deadline: None, timer: None, passage, at_end: None }
+    }
+
+    /// All of it by then, too.
+    pub fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// Runs `act` once the body has been read to its end.
     pub fn at_end(mut self, act: impl FnOnce() + 'static) -> Self {
         match self.incoming.is_end_stream() {
             true => {
-                self.passage.complete.set(true);
+                self.passage.completed.set(Some(Instant::now()));
                 act();
             }
             false => self.at_end = Some(Box::new(act)),
@@ -99,7 +110,7 @@ impl Watched {
     }
 
     fn ended(&mut self) {
-        self.passage.complete.set(true);
+        self.passage.completed.set(Some(Instant::now()));
         if let Some(act) = self.at_end.take() {
             act();
         }
@@ -110,6 +121,10 @@ impl Watched {
             Poll::Ready(frame) => frame,
             Poll::Pending => return self.poll_stalled(context),
         };
+        // A body that always has something ready never waits, so the clock is looked at after a wait, and then at each frame.
+        if self.timer.is_some() && self.is_late() {
+            return self.fail(BodyError::Late);
+        }
         self.timer = None;
         match frame {
             Some(Ok(frame)) => self.pass(frame),
@@ -123,10 +138,15 @@ impl Watched {
 
     /// The timer is made only when there is something to wait for: most bodies never do.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let stall = self.stall;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(self.stall, |left| left.min(self.stall));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
         ready!(timer.as_mut().poll(context));
-        self.fail(BodyError::Stalled(stall))
+        self.fail(if self.is_late() { BodyError::Late } else { BodyError::Stalled(self.stall) })
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -168,6 +188,11 @@ impl Body {
             whole.extend_from_slice(&data);
         }
         Ok(whole.freeze())
+    }
+
+    /// Whether it is still on its way from the network.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Body::Incoming(_) | Body::Staged(_))
     }
 
     /// Whether there is certainly nothing in it.

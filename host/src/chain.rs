@@ -105,6 +105,14 @@ impl Traveller {
         self.call.as_ref().and_then(|call| call.client.as_ref())
     }
 
+    /// The reply of a plugin that stopped the body on its way. Steps from that one on do not see the answer.
+    pub fn interruption(&mut self) -> Option<Reply> {
+        let interruption = self.interrupt.reply.borrow_mut().take()?;
+        self.reached.retain(|reached| reached.step < interruption.step);
+        self.answered_by = Some(interruption.by);
+        Some(interruption.reply)
+    }
+
     /// Remembers a step for the way back, if it has anything to do there.
     fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: SmallVec<[ResponseEdit; 4]>) {
         if usage.needs.response || !edits.is_empty() {
@@ -238,7 +246,7 @@ impl Step {
         }
         traveller.reach(place, usage, changes.state, changes.response);
         match usage.needs.request_body {
-            BodyMode::Streamed if !traveller.body.is_empty() => stage::on_request(self, usage, traveller, lease, tools),
+            BodyMode::Streamed if !traveller.body.is_empty() => stage::on_request(self, place, usage, traveller, lease, tools),
             _ => lease.give_back(),
         }
     }

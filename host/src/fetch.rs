@@ -49,7 +49,7 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
 async fn send(worker: &Rc<Worker>, upstream: &Arc<Upstream>, endpoint: &Endpoint, job: Fetch) -> Result<Sent, FetchError> {
     let request = request(job, endpoint);
     let began = Instant::now();
-    let sent = upstream::send(&worker.connections, endpoint, &upstream.timeouts, request).await;
+    let sent = upstream::send(&worker.connections, endpoint, &upstream.timeouts, request, None).await;
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     worker.metrics.upstream_tried(&upstream.metrics, status, began.elapsed());
     sent.map_err(|error| match error {
@@ -75,7 +75,7 @@ fn request(job: Fetch, endpoint: &Endpoint) -> Request<Body> {
 fn from_body(error: BodyError) -> FetchError {
     match error {
         BodyError::TooLarge(_) => FetchError::TooLarge,
-        BodyError::Stalled(_) => FetchError::Timeout,
+        BodyError::Stalled(_) | BodyError::Late => FetchError::Timeout,
         BodyError::Broken | BodyError::Plugin | BodyError::Answered => FetchError::Reset,
     }
 }

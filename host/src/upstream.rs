@@ -21,9 +21,9 @@ pub use send::{SendError, Sent, send};
 pub struct Timeouts {
     /// To connect.
     pub connect: Duration,
-    /// From the request to the head of the response.
+    /// From the end of the request to the head of the response.
     pub first_byte: Duration,
-    /// From the request to the head of the response, every try included; None for no limit.
+    /// For the whole request, to the last byte of the response; None for no limit.
     pub request: Option<Duration>,
     /// Between two pieces of a body.
     pub idle: Duration,

@@ -24,16 +24,26 @@ use super::{Step, Tools, Traveller, fault_label};
 #[derive(Default)]
 pub struct Interrupt {
     /// The plugin's own answer.
-    pub reply: RefCell<Option<(Arc<str>, Reply)>>,
+    pub reply: RefCell<Option<Interruption>>,
     /// The fault that ended it.
     pub error: RefCell<Option<Error>>,
 }
 
+/// An answer that a plugin gave while the body was passing.
+pub struct Interruption {
+    /// The place of its step in the chain.
+    pub step: usize,
+    /// The step's name.
+    pub by: Arc<str>,
+    /// The answer.
+    pub reply: Reply,
+}
+
 /// Puts a plugin in the way of a request's body.
-pub fn on_request(step: &Step, usage: &Arc<Usage>, traveller: &mut Traveller, lease: Lease, tools: &Tools<'_>) {
+pub fn on_request(step: &Step, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, lease: Lease, tools: &Tools<'_>) {
     traveller.head.headers.remove(header::CONTENT_LENGTH);
     let inner = std::mem::replace(&mut traveller.body, Body::Empty);
-    let stage = PluginStage::new(Direction::Request, step, usage, inner, lease, traveller, tools);
+    let stage = PluginStage::new(Direction::Request, place, step, usage, inner, lease, traveller, tools);
     traveller.body = Body::Staged(Box::pin(stage));
 }
 
@@ -41,7 +51,7 @@ pub fn on_request(step: &Step, usage: &Arc<Usage>, traveller: &mut Traveller, le
 pub fn on_response(step: &Step, usage: &Arc<Usage>, traveller: &Traveller, response: &mut Response<Body>, lease: Lease, tools: &Tools<'_>) {
     response.headers_mut().remove(header::CONTENT_LENGTH);
     let inner = std::mem::replace(response.body_mut(), Body::Empty);
-    let stage = PluginStage::new(Direction::Response, step, usage, inner, lease, traveller, tools);
+    let stage = PluginStage::new(Direction::Response, usize::MAX, step, usage, inner, lease, traveller, tools);
     *response.body_mut() = Body::Staged(Box::pin(stage));
 }
 
@@ -66,6 +76,8 @@ enum State {
 
 struct PluginStage {
     direction: Direction,
+    /// The place of its step in the chain.
+    place: usize,
     inner: Body,
     state: State,
     /// The chunk that the plugin has, to be passed on if it says so.
@@ -80,10 +92,11 @@ struct PluginStage {
 }
 
 impl PluginStage {
-    fn new(direction: Direction, step: &Step, usage: &Arc<Usage>, inner: Body, lease: Lease, traveller: &Traveller, tools: &Tools<'_>) -> Self {
+    fn new(direction: Direction, place: usize, step: &Step, usage: &Arc<Usage>, inner: Body, lease: Lease, traveller: &Traveller, tools: &Tools<'_>) -> Self {
         let call = traveller.call.as_ref().expect("the call is back between two calls of plugins").another();
         Self {
             direction,
+            place,
             inner,
             state: State::Idle(lease, call),
             chunk: Bytes::new(),
@@ -132,7 +145,7 @@ impl PluginStage {
             Ok(ChunkVerdict::Replace(bytes)) => bytes,
             Ok(ChunkVerdict::Respond(reply)) if self.direction == Direction::Request => {
                 lease.give_back();
-                *self.interrupt.reply.borrow_mut() = Some((Arc::clone(&self.name), reply));
+                *self.interrupt.reply.borrow_mut() = Some(Interruption { step: self.place, by: Arc::clone(&self.name), reply });
                 return Err(BodyError::Answered);
             }
             Ok(ChunkVerdict::Respond(_)) => return self.fault(Fault::Invalid("a reply after the response began".into()), &call, chunk),

@@ -193,7 +193,7 @@ impl Drop for Facts {
     fn drop(&mut self) {
         if !self.ended {
             self.flags.insert(match self.passage.as_ref().and_then(|passage| passage.error.get()) {
-                Some(BodyError::Stalled(_)) => Flag::UpstreamTimeout,
+                Some(BodyError::Stalled(_) | BodyError::Late) => Flag::UpstreamTimeout,
                 Some(_) => Flag::UpstreamReset,
                 None => Flag::ClientGone,
             });

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use crate::body::{Body, BodyError, Watched};
 use crate::chain::{self, Tools, Traveller};
-use crate::error::Error;
+use crate::error::{ERROR_HEADER, Error};
 use crate::plugin::Call;
 use crate::route;
 use crate::snapshot::Route;
@@ -37,7 +37,7 @@ pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Re
             facts.admission = admission;
             handle(&connection, &mut facts, head, incoming).await
         }
-        Err(violation) => closing(facts.problem(violation.into())),
+        Err(violation) => facts.problem(violation.into()),
     };
     finish(&connection, facts, response)
 }
@@ -53,14 +53,21 @@ async fn handle(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::
     let tools = Tools { pools: &connection.worker.pools, metrics: &connection.worker.metrics };
     let (response, from_gateway) = match proceed(connection, facts, &route, &mut traveller, &tools).await {
         Ok(response) => (response, false),
-        Err(error) => {
-            facts.request_id = traveller.request_id.take();
-            (facts.problem(connection.explain(error, facts, &traveller)), true)
-        }
+        Err(error) => stopped(connection, facts, &mut traveller, error),
     };
     let response = route.chain.back(&mut traveller, response, from_gateway, &tools).await;
     facts.learn(traveller);
     response
+}
+
+/// What a request that did not get through is answered with: a plugin's own reply if one stopped the body, else a problem.
+fn stopped(connection: &Connection, facts: &mut Facts, traveller: &mut Traveller, error: Error) -> (Response<Body>, bool) {
+    if let Some(reply) = traveller.interruption() {
+        return (chain::reply_response(reply), false);
+    }
+    facts.request_id = traveller.request_id.take();
+    let error = traveller.interrupt.error.borrow_mut().take().unwrap_or(error);
+    (facts.problem(connection.explain(error, facts)), true)
 }
 
 /// From the chain to the upstream, or to the plugin that answers.
@@ -197,7 +204,8 @@ async fn send(connection: &Rc<Connection>, facts: &mut Facts, route: &Route, ups
 
     let request = onward(traveller, &endpoint.authority);
     let began = Instant::now();
-    let sent = upstream::send(&connection.worker.connections, endpoint, &timeouts, request).await;
+    let uploading = request.body().is_passing().then(|| Rc::clone(&facts.received));
+    let sent = upstream::send(&connection.worker.connections, endpoint, &timeouts, request, uploading).await;
     let took = began.elapsed();
     facts.upstream_took = Some(took);
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
@@ -206,6 +214,8 @@ async fn send(connection: &Rc<Connection>, facts: &mut Facts, route: &Route, ups
     let Sent { mut response, passage } = sent.map_err(|error| failed(error, &endpoint.authority))?;
     facts.passage = Some(passage);
     hop_by_hop::strip(response.headers_mut());
+    // Only the gateway says what went wrong at the gateway.
+    response.headers_mut().remove(&ERROR_HEADER);
     Ok(response)
 }
 
@@ -236,7 +246,8 @@ fn failed(error: SendError, endpoint: &str) -> Error {
 fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) -> Response<Answer> {
     let (mut head, body) = response.into_parts();
     let is_http1 = facts.version != Version::HTTP_2;
-    if is_http1 && connection.worker.is_draining() {
+    // After a request that could be read in two ways nothing on the connection is to be trusted.
+    if is_http1 && (connection.worker.is_draining() || facts.flags.contains(Flag::BadRequest)) {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let bodiless = facts.method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || body.is_empty();
@@ -245,19 +256,11 @@ fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) 
     Response::from_parts(head, answer)
 }
 
-fn closing(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
 impl Connection {
     /// The error that really ended the request: sending fails when the client's own body does, and that is not the
     /// upstream's fault.
-    fn explain(&self, error: Error, facts: &Facts, traveller: &Traveller) -> Error {
+    fn explain(&self, error: Error, facts: &Facts) -> Error {
         if !matches!(error, Error::UpstreamReset { .. }) {
-            return error;
-        }
-        if let Some(error) = traveller.interrupt.error.borrow_mut().take() {
             return error;
         }
         match (self.body_violation(), facts.received.error.get()) {
@@ -298,7 +301,7 @@ impl Error {
     pub fn from_request_body(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge(limit) => Error::BodyTooLarge { limit },
-            BodyError::Stalled(_) => Error::BadRequest { status: StatusCode::REQUEST_TIMEOUT, detail: error.to_string() },
+            BodyError::Stalled(_) | BodyError::Late => Error::BadRequest { status: StatusCode::REQUEST_TIMEOUT, detail: error.to_string() },
             BodyError::Broken | BodyError::Plugin | BodyError::Answered => Error::bad_request(error.to_string()),
         }
     }
@@ -308,6 +311,7 @@ impl Error {
         match error {
             BodyError::TooLarge(limit) => Error::ResponseTooLarge { plugin: plugin.to_owned(), limit },
             BodyError::Stalled(limit) => Error::UpstreamTimeout { endpoint: "the upstream".into(), limit },
+            BodyError::Late => Error::UpstreamTimeout { endpoint: "the upstream".into(), limit: std::time::Duration::ZERO },
             BodyError::Broken | BodyError::Plugin | BodyError::Answered => {
                 Error::UpstreamReset { endpoint: "the upstream".into(), cause: error.to_string() }
             }

@@ -1,7 +1,8 @@
 //! One request to one endpoint and the head of its answer, on an idle connection or a new one.
 
+use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -48,22 +49,72 @@ pub struct Sent {
     pub passage: Rc<Passage>,
 }
 
-/// Sends a request and waits for the head of the answer.
+/// Sends a request and waits for the head of the answer. `uploading` is the request's body, where it is still on its way:
+/// the time to the first byte begins when the endpoint has all of it.
 ///
 /// A connection that the endpoint closed while it was idle costs nothing but another try: when nothing of the request
-/// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a new
-/// connection.
+/// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a
+/// new connection.
 pub async fn send(
     connections: &Rc<Connections>,
     endpoint: &Endpoint,
     timeouts: &Timeouts,
     request: Request<Body>,
+    uploading: Option<Rc<Passage>>,
 ) -> Result<Sent, SendError> {
     let home = Home::of(connections, endpoint, timeouts.keep_alive);
-    let limit = timeouts.request.map_or(timeouts.first_byte, |request| request.min(timeouts.first_byte));
-    let answered = tokio::time::timeout(limit, attempt(&home, endpoint, timeouts, request));
-    let (response, sender) = answered.await.map_err(|_| SendError::Timeout(limit))??;
-    Ok(watched(response, sender, home, timeouts))
+    let times = Times::begin(timeouts, uploading);
+    let mut attempt = pin!(attempt(&home, endpoint, timeouts, request));
+    let mut wait = times.first_wait();
+    loop {
+        match tokio::time::timeout(wait, attempt.as_mut()).await {
+            Ok(answered) => {
+                let (response, sender) = answered?;
+                return Ok(watched(response, sender, home.clone(), timeouts, times.deadline));
+            }
+            Err(_) => wait = times.next_wait()?,
+        }
+    }
+}
+
+/// How long an answer is waited for.
+struct Times {
+    first_byte: Duration,
+    request: Option<Duration>,
+    /// When the whole request has to be over.
+    deadline: Option<Instant>,
+    began: Instant,
+    uploading: Option<Rc<Passage>>,
+}
+
+impl Times {
+    fn begin(timeouts: &Timeouts, uploading: Option<Rc<Passage>>) -> Self {
+        let began = Instant::now();
+        let deadline = timeouts.request.map(|request| began + request);
+        Self { first_byte: timeouts.first_byte, request: timeouts.request, deadline, began, uploading }
+    }
+
+    fn first_wait(&self) -> Duration {
+        self.request.map_or(self.first_byte, |request| request.min(self.first_byte))
+    }
+
+    /// A wait is over without an answer: how long to wait on, or the time-out.
+    fn next_wait(&self) -> Result<Duration, SendError> {
+        let now = Instant::now();
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(SendError::Timeout(now - self.began));
+        }
+        let sent = match &self.uploading {
+            None => self.began,
+            Some(passage) => passage.completed.get().unwrap_or(now),
+        };
+        let due = sent + self.first_byte;
+        let due = self.deadline.map_or(due, |deadline| deadline.min(due));
+        match due > now {
+            true => Ok(due - now),
+            false => Err(SendError::Timeout(self.first_byte)),
+        }
+    }
 }
 
 type Answered = (Response<Incoming>, SendRequest<Body>);
@@ -139,10 +190,10 @@ fn is_gone(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || error.is_closed() || error.is_canceled()
 }
 
-fn watched(response: Response<Incoming>, sender: SendRequest<Body>, home: Home, timeouts: &Timeouts) -> Sent {
+fn watched(response: Response<Incoming>, sender: SendRequest<Body>, home: Home, timeouts: &Timeouts, deadline: Option<Instant>) -> Sent {
     let passage = Rc::new(Passage::default());
     let response = response.map(|incoming| {
-        let body = Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage));
+        let body = Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage)).until(deadline);
         Body::Incoming(body.at_end(move || home.give_back(sender)))
     });
     Sent { response, passage }
