@@ -19,14 +19,11 @@ const ECHO: &[u8] = b"GET /echo ";
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-const REFUSAL: &[u8] =
-    b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 fn main() -> io::Result<()> {
     let address = address_argument()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     // Spawned tasks live on this thread for as long as the process: a leaked answer costs nothing.
     let answer: &'static [u8] = Vec::leak(response(&"0123456789abcdef".repeat(BODY_LEN / 16)));
     runtime.block_on(serve(address, answer))
@@ -109,14 +106,7 @@ async fn read(stream: &mut TcpStream, space: &mut [u8]) -> io::Result<usize> {
 /// Writes everything, unless the other side went away: then the next read ends the conversation.
 async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     match stream.write_all(bytes).await {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
-            ) =>
-        {
-            Ok(())
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
         outcome => outcome,
     }
 }

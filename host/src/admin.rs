@@ -67,7 +67,8 @@ impl Admin {
             let admin = Arc::clone(&self);
             async move { Ok::<_, Infallible>(admin.answer(&request)) }
         });
-        let served = http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service);
+        let served =
+            http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service);
         if let Err(error) = served.await {
             tracing::debug!(%error, %peer, "admin connection ended");
         }

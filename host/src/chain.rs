@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::body::Body;
 use crate::error::Error;
 use crate::limit::Scope;
+use crate::plugin::bindings::gatehouse::plugin::types;
 use crate::plugin::pool::{Lease, Pools};
 use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit, ResponseVerdict};
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
@@ -120,8 +121,10 @@ impl Traveller {
         }
     }
 
-    fn lend(&mut self) -> Box<Call> {
-        self.call.take().expect("the call is back between two calls of plugins")
+    fn lend_to(&mut self, step: &Step) -> Box<Call> {
+        let mut call = self.call.take().expect("the call is back between two calls of plugins");
+        call.scope = Some(step.scope.clone());
+        call
     }
 
     fn apply(&mut self, edit: RequestEdit) {
@@ -152,7 +155,11 @@ impl Chain {
     pub async fn forward(&self, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
         let mut before = Instant::now();
         for (place, step) in self.steps.iter().enumerate() {
-            let outcome = step.forward(place, traveller, tools).await;
+            let outcome = match step.forward_now(place, traveller, tools) {
+                Some(outcome) => outcome,
+                // Boxed, because futures are moved on the way down, and most steps need none.
+                None => Box::pin(step.forward(place, traveller, tools)).await,
+            };
             let after = Instant::now();
             step.took(after - before, traveller, tools);
             before = after;
@@ -166,7 +173,13 @@ impl Chain {
     }
 
     /// Takes a response back through the steps that its request reached.
-    pub async fn back(&self, traveller: &mut Traveller, mut response: Response<Body>, from_gateway: bool, tools: &Tools<'_>) -> Response<Body> {
+    pub async fn back(
+        &self,
+        traveller: &mut Traveller,
+        mut response: Response<Body>,
+        from_gateway: bool,
+        tools: &Tools<'_>,
+    ) -> Response<Body> {
         while let Some(reached) = traveller.reached.pop() {
             let step = &self.steps[reached.step];
             response = step.back(reached, traveller, response, from_gateway, tools).await;
@@ -186,55 +199,103 @@ impl Step {
         }
     }
 
+    /// The common case without a future: a plugin that waits for nothing, does well, and has an instance at hand.
+    /// None if it takes more than that; nothing has happened to the request then.
+    fn forward_now(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Option<Result<Option<Reply>, Error>> {
+        let usage = &self.usage;
+        if !usage.needs.request {
+            traveller.reach(place, usage, None, SmallVec::new());
+            return Some(Ok(None));
+        }
+        let waits = usage.waits || matches!(usage.needs.request_body, BodyMode::Buffered(_)) || self.on_error == OnError::Previous;
+        if waits {
+            return None;
+        }
+        let asked = match tools.pools.at_hand(usage) {
+            Ok(None) => return None,
+            Ok(Some(mut lease)) => {
+                let call = traveller.lend_to(self);
+                let (call, outcome) = show::request_now(lease.instance(), usage, traveller, call);
+                self.heard(place, usage, traveller, call, outcome, lease, tools)
+            }
+            Err(fault) => Err(fault),
+        };
+        Some(asked.or_else(|fault| self.faulted(fault, usage, traveller, tools)))
+    }
+
     async fn forward(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
         let fault = match self.ask(place, &self.usage, traveller, tools).await? {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
-        traveller.faulted = true;
-        let fault = match (self.on_error, &self.previous) {
-            (OnError::Skip, _) => return Ok(None),
-            (OnError::Previous, Some(previous)) => match Box::pin(self.ask(place, previous, traveller, tools)).await? {
-                Ok(reply) => return Ok(reply),
-                Err(fault) => fault,
-            },
-            (OnError::Closed | OnError::Previous, _) => fault,
+        let Some(previous) = self.previous.as_ref().filter(|_| self.on_error == OnError::Previous) else {
+            return self.faulted(fault, &self.usage, traveller, tools);
         };
-        Err(Error::Plugin { plugin: self.name.to_string(), fault })
+        traveller.faulted = true;
+        note(&fault, &self.usage, traveller, tools);
+        match self.ask(place, previous, traveller, tools).await? {
+            Ok(reply) => Ok(reply),
+            Err(fault) => self.faulted(fault, previous, traveller, tools),
+        }
     }
 
     /// One version's answer. The outer error is the request's own: a body that broke or is too large.
-    async fn ask(&self, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Result<Option<Reply>, Fault>, Error> {
+    async fn ask(
+        &self,
+        place: usize,
+        usage: &Arc<Usage>,
+        traveller: &mut Traveller,
+        tools: &Tools<'_>,
+    ) -> Result<Result<Option<Reply>, Fault>, Error> {
         if !usage.needs.request {
             traveller.reach(place, usage, None, SmallVec::new());
             return Ok(Ok(None));
         }
         if let BodyMode::Buffered(limit) = usage.needs.request_body {
-            Box::pin(buffer_request(traveller, limit)).await?;
+            buffer_request(traveller, limit).await?;
         }
-        match self.call(usage, traveller, tools).await {
-            Ok((RequestVerdict::Next(changes), lease)) => {
+        let mut lease = match tools.pools.lease(usage).await {
+            Ok(lease) => lease,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let call = traveller.lend_to(self);
+        let (call, outcome) = show::request(lease.instance(), usage, traveller, call).await;
+        Ok(self.heard(place, usage, traveller, call, outcome, lease, tools))
+    }
+
+    /// Takes the plugin's verdict, once it is checked.
+    #[expect(clippy::too_many_arguments, reason = "the two ways to call a plugin meet here")]
+    fn heard(
+        &self,
+        place: usize,
+        usage: &Arc<Usage>,
+        traveller: &mut Traveller,
+        call: Box<Call>,
+        outcome: Result<types::RequestVerdict, Fault>,
+        lease: Lease,
+        tools: &Tools<'_>,
+    ) -> Result<Option<Reply>, Fault> {
+        traveller.call = Some(call);
+        match verdict::request(outcome?, usage)? {
+            RequestVerdict::Next(changes) => {
                 self.go_on(place, usage, traveller, changes, lease, tools);
-                Ok(Ok(None))
+                Ok(None)
             }
-            Ok((RequestVerdict::Respond(reply), lease)) => {
+            RequestVerdict::Respond(reply) => {
                 lease.give_back();
-                Ok(Ok(Some(reply)))
-            }
-            Err(fault) => {
-                note(&fault, usage, traveller, tools);
-                Ok(Err(fault))
+                Ok(Some(reply))
             }
         }
     }
 
-    async fn call(&self, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<(RequestVerdict, Lease), Fault> {
-        let mut lease = tools.pools.lease(usage).await?;
-        let mut call = traveller.lend();
-        call.scope = Some(self.scope.clone());
-        let (call, outcome) = show::request(lease.instance(), usage, traveller, call).await;
-        traveller.call = Some(call);
-        Ok((verdict::request(outcome?, usage)?, lease))
+    /// What becomes of a request whose plugin faulted and has no version before it.
+    fn faulted(&self, fault: Fault, usage: &Arc<Usage>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
+        traveller.faulted = true;
+        note(&fault, usage, traveller, tools);
+        match self.on_error {
+            OnError::Skip => Ok(None),
+            OnError::Closed | OnError::Previous => Err(Error::Plugin { plugin: self.name.to_string(), fault }),
+        }
     }
 
     fn go_on(&self, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, changes: Changes, lease: Lease, tools: &Tools<'_>) {
@@ -251,7 +312,14 @@ impl Step {
         }
     }
 
-    async fn back(&self, reached: Reached, traveller: &mut Traveller, mut response: Response<Body>, from_gateway: bool, tools: &Tools<'_>) -> Response<Body> {
+    async fn back(
+        &self,
+        reached: Reached,
+        traveller: &mut Traveller,
+        mut response: Response<Body>,
+        from_gateway: bool,
+        tools: &Tools<'_>,
+    ) -> Response<Body> {
         let usage = Arc::clone(&reached.usage);
         reached.edits.into_iter().for_each(|edit| apply(edit, &mut response));
         if !usage.needs.response {
@@ -325,8 +393,7 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Result<(ResponseVerdict, Lease), Fault> {
         let mut lease = tools.pools.lease(usage).await?;
-        let mut call = traveller.lend();
-        call.scope = Some(self.scope.clone());
+        let call = traveller.lend_to(self);
         let shown = show::Shown { response, state: state.as_deref(), from_gateway };
         let (call, outcome) = show::response(lease.instance(), usage, &shown, call).await;
         traveller.call = Some(call);

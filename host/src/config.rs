@@ -3,8 +3,11 @@
 
 mod check;
 pub mod document;
+mod holes;
 mod marks;
+mod misfit;
 mod place;
+mod plugin_config;
 mod problem;
 mod schema;
 mod source;
@@ -17,6 +20,7 @@ use std::path::Path;
 
 pub use document::Document;
 pub use place::{Finding, KeyPath, Segment, Spot};
+pub use plugin_config::{ConfigSchema, SchemaError};
 pub use problem::{Code, Problem, Problems};
 pub use schema::schema;
 pub use source::{RouteArg, Source, Sources};
@@ -32,6 +36,16 @@ pub struct Loaded {
     pub warnings: Problems,
 }
 
+/// What a check found, and what it left to be checked further.
+#[derive(Debug)]
+pub struct Reviewed {
+    /// The healthy part, for checks that need plugins; the whole document if there is no problem. None if nothing
+    /// could be read.
+    pub loaded: Option<Loaded>,
+    /// Everything that is wrong with the document.
+    pub problems: Problems,
+}
+
 /// Reads and checks a file, or every `*.yaml` and `*.yml` of a folder as one document.
 ///
 /// `built_ins` are the names of the plugins that need no entry in the document.
@@ -39,7 +53,7 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn load(path: &Path, built_ins: &[&str]) -> Result<Loaded, Problems> {
-    check::check(source::read_path(path)?, built_ins)
+    review(path, built_ins).whole()
 }
 
 /// Checks texts that came from somewhere other than a file, as `load` does.
@@ -47,7 +61,25 @@ pub fn load(path: &Path, built_ins: &[&str]) -> Result<Loaded, Problems> {
 /// # Errors
 /// Everything that is wrong with them, at once.
 pub fn load_sources(sources: Sources, built_ins: &[&str]) -> Result<Loaded, Problems> {
-    check::check(sources, built_ins)
+    check::review(sources, built_ins).whole()
+}
+
+/// Reads and checks as `load` does, and hands on what is healthy even if not all is.
+pub fn review(path: &Path, built_ins: &[&str]) -> Reviewed {
+    match source::read_path(path) {
+        Ok(sources) => check::review(sources, built_ins),
+        Err(problems) => Reviewed { loaded: None, problems },
+    }
+}
+
+impl Reviewed {
+    /// The document, if it is healthy as a whole.
+    fn whole(self) -> Result<Loaded, Problems> {
+        match self.loaded {
+            Some(loaded) if self.problems.is_empty() => Ok(loaded),
+            _ => Err(self.problems),
+        }
+    }
 }
 
 impl Document {

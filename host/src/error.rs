@@ -101,7 +101,9 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::NoRoute | Error::NoUpstream(_) => StatusCode::NOT_FOUND,
-            Error::NoHealthyEndpoint { .. } | Error::Plugin { .. } | Error::Overloaded(_) | Error::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Error::NoHealthyEndpoint { .. } | Error::Plugin { .. } | Error::Overloaded(_) | Error::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Error::UpstreamConnect { .. } | Error::UpstreamReset { .. } | Error::ResponseTooLarge { .. } => StatusCode::BAD_GATEWAY,
             Error::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

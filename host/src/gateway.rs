@@ -108,8 +108,8 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         phase: phases,
     };
     let mut gateway = Gateway {
+        fingerprint: settings.config.files(&loaded).map(|files| files.fingerprint()),
         files: settings.config.files(&loaded),
-        fingerprint: None,
         config: settings.config,
         builder,
         workers: Vec::new(),
@@ -287,10 +287,9 @@ impl Gateway {
         }
     }
 
-    fn watch(&mut self, watch: &mut Watch) {
+    fn watch(&self, watch: &mut Watch) {
         if let Some(files) = &self.files {
             watch.set(files);
-            self.fingerprint = Some(files.fingerprint());
         }
     }
 
@@ -301,12 +300,18 @@ impl Gateway {
     /// Applies the configuration as it is now, whole or not at all.
     async fn reload(&mut self) {
         let began = Instant::now();
+        // Taken before anything is read: a file that changes meanwhile is then found changed.
+        self.fingerprint = self.files.as_ref().map(Files::fingerprint);
+        let files = self.files.clone();
         match self.try_reload().await {
             Ok(()) => tracing::info!(revision = self.revision, took = ?began.elapsed(), "configuration applied"),
             Err((reason, error)) => {
                 self.shared.metrics.config_rejected(reason);
                 tracing::error!(revision = self.revision, "configuration refused, the last good one stays: {error}");
             }
+        }
+        if self.files != files {
+            self.fingerprint = self.files.as_ref().map(Files::fingerprint);
         }
     }
 
@@ -321,7 +326,8 @@ impl Gateway {
 
     async fn rebuild(&self, loaded: Loaded) -> Result<(Snapshot, Loaded), StartError> {
         let (builder, current, revision) = (Arc::clone(&self.builder), self.shared.current.load_full(), self.revision + 1);
-        let built = tokio::task::spawn_blocking(move || build(&builder, &loaded, Some(&current), revision).map(|snapshot| (snapshot, loaded)));
+        let built =
+            tokio::task::spawn_blocking(move || build(&builder, &loaded, Some(&current), revision).map(|snapshot| (snapshot, loaded)));
         match built.await {
             Ok(built) => built.map_err(StartError::Config),
             Err(error) => Err(StartError::Machine { what: "building the configuration".into(), cause: error.to_string() }),
@@ -381,11 +387,9 @@ impl ConfigSource {
     fn load(&self) -> Result<Loaded, Problems> {
         let mut loaded = match self {
             ConfigSource::Path(path) => config::load(path, &builtin_names())?,
-            ConfigSource::Arguments { routes, listen } => Loaded {
-                document: Document::from_routes(routes, *listen),
-                sources: Sources::default(),
-                warnings: Problems::default(),
-            },
+            ConfigSource::Arguments { routes, listen } => {
+                Loaded { document: Document::from_routes(routes, *listen), sources: Sources::default(), warnings: Problems::default() }
+            }
         };
         loaded.document.ensure_listener();
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

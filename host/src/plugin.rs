@@ -170,15 +170,8 @@ pub enum Capability {
 
 impl Capability {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Capability; 7] = [
-        Capability::Log,
-        Capability::Kv,
-        Capability::Jwt,
-        Capability::Keys,
-        Capability::RateLimit,
-        Capability::Http,
-        Capability::Metrics,
-    ];
+    pub const ALL: [Capability; 7] =
+        [Capability::Log, Capability::Kv, Capability::Jwt, Capability::Keys, Capability::RateLimit, Capability::Http, Capability::Metrics];
 
     /// The name in `wit/` and in the configuration.
     pub fn name(self) -> &'static str {

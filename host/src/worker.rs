@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fetch;
 use crate::limit::{Clock, Table};
+use crate::plugin::Services;
 use crate::plugin::capability::http::FetchSender;
 use crate::plugin::pool::Pools;
-use crate::plugin::Services;
 use crate::server::listen;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{Decisions, InstanceState};

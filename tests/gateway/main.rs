@@ -19,3 +19,4 @@ mod reload;
 mod routing;
 mod tidy;
 mod tls;
+mod wasi;

@@ -19,6 +19,12 @@ pub fn witness() -> PathBuf {
     files::guest("witness")
 }
 
+/// The guest of `tests/guests/std`, built.
+#[must_use]
+pub fn ordinary() -> PathBuf {
+    files::guest("std-guest")
+}
+
 /// The guest that takes table elements without end, as a component's bytes.
 ///
 /// # Panics

@@ -25,30 +25,70 @@ pub struct Shown<'a> {
 
 type Headers<'a> = SmallVec<[types::Header<'a>; 8]>;
 
-/// Shows a request.
+/// Shows a request to a plugin that may wait.
 pub async fn request(
     instance: &mut Instance,
     usage: &Usage,
     traveller: &Traveller,
     call: Box<Call>,
 ) -> (Box<Call>, Result<types::RequestVerdict, Fault>) {
-    let (needs, head) = (&usage.needs, &traveller.head);
-    let headers = declared(&needs.request_headers, &head.headers);
-    let others = needs.all_request_headers.then(|| undeclared(&needs.request_headers, &head.headers));
-    let caller = call.client.clone().filter(|_| needs.client);
-    let client = caller.as_ref().map(|caller| ClientText::of(caller, needs.claims));
-    let shown = types::Request {
-        id: (call.id.0[0], call.id.0[1]),
-        method: method(&head.method),
-        scheme: if traveller.is_secure() { types::Scheme::Https } else { types::Scheme::Http },
-        path_with_query: head.uri.path_and_query().map_or("/", |path| path.as_str()),
-        address: address(call.address),
-        headers: &headers,
-        others: others.as_deref(),
-        client: client.as_ref().map(ClientText::param),
-        body: whole(&traveller.body).filter(|_| is_buffered(needs.request_body)),
-    };
+    let parts = RequestParts::of(usage, traveller, &call);
+    let client = parts.client();
+    let shown = parts.shown(usage, traveller, &call, client.as_ref());
     instance.on_request(call, shown).await
+}
+
+/// Shows a request to a plugin that waits for nothing.
+pub fn request_now(
+    instance: &mut Instance,
+    usage: &Usage,
+    traveller: &Traveller,
+    call: Box<Call>,
+) -> (Box<Call>, Result<types::RequestVerdict, Fault>) {
+    let parts = RequestParts::of(usage, traveller, &call);
+    let client = parts.client();
+    let shown = parts.shown(usage, traveller, &call, client.as_ref());
+    instance.on_request_now(call, shown)
+}
+
+/// What a request record borrows from, beside the request itself.
+struct RequestParts<'a> {
+    headers: Headers<'a>,
+    others: Option<Vec<types::FieldParam<'a>>>,
+    caller: Option<Caller>,
+    claims: bool,
+}
+
+impl<'a> RequestParts<'a> {
+    fn of(usage: &Usage, traveller: &'a Traveller, call: &Call) -> Self {
+        let (needs, head) = (&usage.needs, &traveller.head);
+        Self {
+            headers: declared(&needs.request_headers, &head.headers),
+            others: needs.all_request_headers.then(|| undeclared(&needs.request_headers, &head.headers)),
+            caller: if needs.client { call.client.clone() } else { None },
+            claims: needs.claims,
+        }
+    }
+
+    fn client(&self) -> Option<ClientText<'_>> {
+        self.caller.as_ref().map(|caller| ClientText::of(caller, self.claims))
+    }
+
+    #[inline]
+    fn shown<'b>(&'b self, usage: &Usage, traveller: &'b Traveller, call: &Call, client: Option<&'b ClientText<'_>>) -> types::Request<'b> {
+        let head = &traveller.head;
+        types::Request {
+            id: (call.id.0[0], call.id.0[1]),
+            method: method(&head.method),
+            scheme: if traveller.is_secure() { types::Scheme::Https } else { types::Scheme::Http },
+            path_with_query: head.uri.path_and_query().map_or("/", |path| path.as_str()),
+            address: address(call.address),
+            headers: &self.headers,
+            others: self.others.as_deref(),
+            client: client.map(ClientText::param),
+            body: whole(&traveller.body).filter(|_| is_buffered(usage.needs.request_body)),
+        }
+    }
 }
 
 /// Shows a response.

@@ -92,7 +92,16 @@ struct PluginStage {
 }
 
 impl PluginStage {
-    fn new(direction: Direction, place: usize, step: &Step, usage: &Arc<Usage>, inner: Body, lease: Lease, traveller: &Traveller, tools: &Tools<'_>) -> Self {
+    fn new(
+        direction: Direction,
+        place: usize,
+        step: &Step,
+        usage: &Arc<Usage>,
+        inner: Body,
+        lease: Lease,
+        traveller: &Traveller,
+        tools: &Tools<'_>,
+    ) -> Self {
         let call = traveller.call.as_ref().expect("the call is back between two calls of plugins").another();
         Self {
             direction,
@@ -132,7 +141,8 @@ impl PluginStage {
                     self.is_last = true;
                 }
             }
-            self.state = State::Calling(call_plugin(self.direction, Arc::clone(&self.usage), lease, call, self.chunk.clone(), self.is_last));
+            self.state =
+                State::Calling(call_plugin(self.direction, Arc::clone(&self.usage), lease, call, self.chunk.clone(), self.is_last));
             return Poll::Ready(Ok(()));
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems};
+use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems, Reviewed};
 use crate::limit::Table;
 use crate::plugin::Loader;
 use crate::snapshot::Builder;
@@ -14,7 +14,7 @@ use crate::upstream::Endpoints;
 /// The exit code for a configuration error (`EX_CONFIG` of sysexits.h).
 pub const BAD_CONFIG: u8 = 78;
 
-/// Checks the document at `path` and prints what was found. `extra` adds what only plugins know.
+/// Checks the document at `path` and prints what was found. `extra` adds what only plugins know of the healthy part.
 pub fn run(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Finding>) -> ExitCode {
     match check(path, built_ins, extra) {
         Ok(loaded) => {
@@ -31,12 +31,10 @@ pub fn run(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Findi
 }
 
 fn check(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Finding>) -> Result<Loaded, Problems> {
-    let loaded = config::load(path, built_ins)?;
-    let findings = extra(&loaded);
-    if findings.is_empty() {
-        return Ok(loaded);
-    }
-    Err(Problems::new(loaded.sources.locate(findings)))
+    let Reviewed { loaded, problems } = config::review(path, built_ins);
+    let Some(loaded) = loaded else { return Err(problems) };
+    let problems = problems.and_later(loaded.sources.locate(extra(&loaded)));
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
 }
 
 fn summary(loaded: &Loaded) -> String {
@@ -61,8 +59,10 @@ pub fn plugins(loaded: &Loaded) -> Vec<Finding> {
     let metrics = Metrics::new();
     let loader = match Loader::start(super::run::user_cache().as_deref(), metrics.clone()) {
         Ok(loader) => loader,
-        Err(error) => return vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}"))],
+        Err(error) => {
+            return vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}"))];
+        }
     };
     let builder = Builder { loader, endpoints: Endpoints::default(), metrics, buckets: Arc::new(Table::new(1)) };
-    builder.build(loaded, None, 1).err().unwrap_or_default()
+    builder.review(loaded)
 }

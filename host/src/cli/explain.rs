@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use crate::config::document::{Document, Route};
 use crate::config;
+use crate::config::document::{Document, Route};
 use crate::route::{Head, Outcome, Router};
 use crate::server::target;
 use crate::snapshot::build::route_rules;

@@ -2,6 +2,7 @@
 
 mod draft;
 mod gateway;
+mod healthy;
 mod identity;
 mod in_force;
 mod names;
@@ -16,46 +17,61 @@ mod upstreams;
 use draft::Draft;
 use names::Names;
 
-use super::Loaded;
+use super::holes::Holes;
 use super::place::Finding;
 use super::problem::{Problem, Problems};
 use super::source::Sources;
 use super::yaml::{self, Parsed};
+use super::{Loaded, Reviewed};
 
 /// What a check has found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
 /// Reads and checks `sources`. `built_ins` are the plugins that need no entry.
-pub(super) fn check(mut sources: Sources, built_ins: &[&str]) -> Result<Loaded, Problems> {
+pub(super) fn review(mut sources: Sources, built_ins: &[&str]) -> Reviewed {
     let mut parsed: Vec<Parsed> = sources.files.iter().map(|source| yaml::read(&source.text)).collect();
     parsed.iter_mut().filter_map(|file| file.value.as_mut()).for_each(drop_empty_sections);
-    let draft = Draft::read(parsed.iter().map(|file| file.value.as_ref()));
+    let mut draft = read(&parsed);
     let mut findings = Findings::default();
-    shape::review(&draft, &parsed, &mut findings);
-    // A file that could not be read holds names that others refer to, so references are not judged without it.
-    if parsed.iter().all(|file| file.value.is_some()) {
-        review_meaning(&draft, built_ins, &mut findings);
+    let mut holes = shape::review(&draft, &mut parsed, &mut findings);
+    // Names are known as a whole only if nothing hides some: a file that breaks off, a section that is none.
+    let whole = draft.unfit.is_empty() && parsed.iter().all(|file| file.value.is_some());
+    if !holes.is_empty() {
+        draft = read(&parsed);
     }
+    findings.0.extend(review_meaning(&draft, built_ins, whole, &holes));
     let mut problems = mistakes(&sources, parsed);
-    problems.extend(sources.locate(findings.0));
-    if !problems.is_empty() {
-        return Err(Problems::new(problems));
+    let good = problems.is_empty() && findings.0.is_empty();
+    let warnings = if good { in_force::review(&draft) } else { Vec::new() };
+    if !good {
+        healthy::keep(&mut draft, &findings, &mut holes);
     }
-    sources.sections = draft.count_sections(sources.files.len());
-    let warnings = in_force::review(&draft);
-    let document = draft.into_document();
+    problems.extend(sources.locate(findings.0));
     let warnings = Problems::new(sources.locate(warnings));
-    Ok(Loaded { document, sources, warnings })
+    let (document, items) = draft.into_document();
+    (sources.items, sources.holes) = (items, holes);
+    Reviewed { loaded: Some(Loaded { document, sources, warnings }), problems: Problems::new(problems) }
 }
 
-fn review_meaning(draft: &Draft, built_ins: &[&str], findings: &mut Findings) {
-    let names = Names::collect(draft, built_ins, findings);
-    gateway::review(draft, findings);
-    upstreams::review(draft, findings);
-    identity::review(draft, findings);
-    plugins::review(draft, &names, findings);
-    routes::review(draft, &names, findings);
+fn read(parsed: &[Parsed]) -> Draft {
+    Draft::read(parsed.iter().map(|file| file.value.as_ref()))
+}
+
+// What is found in the rest of a document is shown where it is in the whole, unless what was cut out explains it.
+fn review_meaning(draft: &Draft, built_ins: &[&str], whole: bool, holes: &Holes) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    let names = Names::collect(draft, built_ins, whole, &mut findings);
+    gateway::review(draft, &mut findings);
+    upstreams::review(draft, &mut findings);
+    identity::review(draft, &mut findings);
+    plugins::review(draft, &names, &mut findings);
+    routes::review(draft, &names, &mut findings);
+    if holes.is_empty() {
+        return findings.0;
+    }
+    let restored = findings.0.into_iter().map(|finding| finding.restore(holes));
+    restored.filter(|finding| !holes.explain(finding)).collect()
 }
 
 // `routes:` with nothing after it is an empty section, not a wrong one.
@@ -95,6 +111,11 @@ impl Findings {
             return None;
         }
         names::nearest(word, candidates).map(|name| format!("did you mean {name}?"))
+    }
+
+    /// All of them, in the order they were made.
+    pub(super) fn into_list(self) -> Vec<Finding> {
+        self.0
     }
 
     fn iter(&self) -> std::slice::Iter<'_, Finding> {

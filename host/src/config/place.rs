@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::holes::Holes;
 use super::problem::Code;
 
 /// A way into a document, owned: `routes[2].chain[0].config.rate`.
@@ -69,9 +70,31 @@ impl KeyPath {
         self
     }
 
+    /// This path and then another one from there.
+    #[must_use]
+    pub fn join(mut self, further: &KeyPath) -> Self {
+        self.0.extend_from_slice(&further.0);
+        self
+    }
+
     /// The steps in order.
     pub fn segments(&self) -> &[Segment] {
         &self.0
+    }
+
+    /// The path to what this place is in; nothing is around the document.
+    pub(super) fn parent(&self) -> KeyPath {
+        KeyPath(self.0[..self.0.len().saturating_sub(1)].to_vec())
+    }
+
+    pub(super) fn starts_with(&self, around: &KeyPath) -> bool {
+        self.0.starts_with(&around.0)
+    }
+
+    /// The path to the item that a place is in: `routes[2]` for `routes[2].chain`, `drain` for `drain.deadline`.
+    pub(super) fn item(&self) -> KeyPath {
+        let length = if matches!(self.0.get(1), Some(Segment::Index(_))) { 2 } else { 1 };
+        KeyPath(self.0.iter().take(length).cloned().collect())
     }
 }
 
@@ -121,11 +144,39 @@ impl Finding {
         self
     }
 
+    /// The same, where it is in the text.
+    pub(super) fn restore(mut self, holes: &Holes) -> Self {
+        if let Spot::File(file, path) = self.spot {
+            self.spot = Spot::File(file, holes.restore(file, path));
+        }
+        self
+    }
+
     /// Points at the key instead of its value.
     #[must_use]
     pub fn on_key(mut self) -> Self {
         self.on_key = true;
         self
+    }
+}
+
+// === impl Spot ===
+
+impl Spot {
+    /// A place further in.
+    pub(super) fn join(&self, further: &KeyPath) -> Spot {
+        match self {
+            Spot::Document(path) => Spot::Document(path.clone().join(further)),
+            Spot::File(file, path) => Spot::File(*file, path.clone().join(further)),
+        }
+    }
+
+    /// The item it is in.
+    pub(super) fn item(&self) -> Spot {
+        match self {
+            Spot::Document(path) => Spot::Document(path.item()),
+            Spot::File(file, path) => Spot::File(*file, path.item()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Problems: what is wrong with a document, where, what would be right, and how that is printed.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
 use serde::Serialize;
@@ -94,6 +95,18 @@ impl Problem {
         self.text = lines.get(line.saturating_sub(1)).copied().unwrap_or_default().into();
     }
 
+    // Something known at the place, or inside of it. A plugin that refuses its configuration has its own reason,
+    // whatever else is wrong inside.
+    fn is_known(&self, known: &BTreeSet<(&str, &str)>) -> bool {
+        let file = self.file.as_str();
+        let inside = |start: String| {
+            let mut after = known.range((file, start.as_str())..);
+            after.next().is_some_and(|(in_file, path)| *in_file == file && path.starts_with(&start))
+        };
+        let around = || inside(format!("{}.", self.path)) || inside(format!("{}[", self.path));
+        known.contains(&(file, self.path.as_str())) || self.code != Code::Plugin && around()
+    }
+
     fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.file.is_empty() {
             write!(f, "{}:", self.file)?;
@@ -148,6 +161,14 @@ impl Problems {
     pub fn new(mut list: Vec<Problem>) -> Self {
         list.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         Problems(list)
+    }
+
+    /// With what a later check found, save what an earlier one has seen at the same place already.
+    #[must_use]
+    pub fn and_later(self, later: Vec<Problem>) -> Self {
+        let known: BTreeSet<(&str, &str)> = self.0.iter().map(|problem| (problem.file.as_str(), problem.path.as_str())).collect();
+        let new: Vec<Problem> = later.into_iter().filter(|problem| !problem.is_known(&known)).collect();
+        Problems::new(self.0.into_iter().chain(new).collect())
     }
 
     /// One by one.
@@ -224,6 +245,23 @@ mod tests {
         let caret = lines[2].find('^').expect("a caret");
         assert_eq!(lines[1].as_bytes()[caret], b'X', "the caret stands under the X");
         assert!(lines[1].len() < 140, "the line is cut");
+    }
+
+    #[test]
+    fn what_was_seen_already_is_not_said_again() {
+        let at = |path: &str, code| Problem { path: path.into(), code, ..problem("", 1) };
+        let known =
+            Problems::new(vec![at("routes[0].match[0].path", Code::Value), at("routes[1].chain[0].config.issuer", Code::Reference)]);
+        let later = [
+            ("routes[0].match[0].path", Code::Value),
+            ("routes[0].match", Code::Value),
+            ("routes[0].match[0].path.exact", Code::Value),
+            ("routes[0].ma", Code::Value),
+            ("routes[1].chain[0].config", Code::Plugin),
+        ];
+        let all = known.and_later(later.iter().map(|(path, code)| at(path, *code)).collect());
+        let paths: Vec<&str> = all.iter().map(|problem| problem.path.as_str()).skip(2).collect();
+        assert_eq!(paths, ["routes[0].match[0].path.exact", "routes[0].ma", "routes[1].chain[0].config"], "what is new");
     }
 
     #[test]

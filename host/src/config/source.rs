@@ -6,6 +6,7 @@ mod file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::holes::Holes;
 use super::marks::Marks;
 use super::place::{Finding, KeyPath, Segment, Spot};
 use super::problem::Problem;
@@ -26,8 +27,10 @@ pub struct Sources {
     pub(super) files: Vec<Source>,
     /// What relative paths in the document start from.
     pub(super) folder: PathBuf,
-    /// How many items each file gives to each section, in the order of the files.
-    pub(super) sections: BTreeMap<String, Vec<usize>>,
+    /// The file of each item in a section of the document, and its place in that file.
+    pub(super) items: BTreeMap<&'static str, Vec<(usize, usize)>>,
+    /// What the files have and the document has not.
+    pub(super) holes: Holes,
 }
 
 /// One text made ready to look places up in.
@@ -56,7 +59,7 @@ impl Source {
 impl Sources {
     /// Texts whose relative paths start from `folder`.
     pub fn new(files: Vec<Source>, folder: impl Into<PathBuf>) -> Self {
-        Sources { files, folder: folder.into(), sections: BTreeMap::new() }
+        Sources { files, folder: folder.into(), ..Sources::default() }
     }
 
     /// A path of the document, relative to the folder the document is in.
@@ -93,21 +96,17 @@ impl Sources {
         let Some(Segment::Key(section)) = path.segments().first() else {
             return (None, path);
         };
-        let Some(counts) = self.sections.get(section) else {
+        let Some(items) = self.items.get(section.as_str()) else {
             return (None, path);
         };
         let Some(Segment::Index(index)) = path.segments().get(1) else {
-            return (counts.iter().position(|count| *count > 0), path);
+            return (items.first().map(|(file, _)| *file), path);
         };
-        let mut before = 0;
-        for (file, count) in counts.iter().enumerate() {
-            if *index < before + count {
-                let mut segments = path.segments().to_vec();
-                segments[1] = Segment::Index(index - before);
-                return (Some(file), segments.into());
-            }
-            before += count;
-        }
-        (None, path)
+        let Some((file, index)) = items.get(*index) else {
+            return (None, path);
+        };
+        let mut segments = path.segments().to_vec();
+        segments[1] = Segment::Index(*index);
+        (Some(*file), self.holes.restore(*file, segments.into()))
     }
 }

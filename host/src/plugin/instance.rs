@@ -13,7 +13,7 @@ use super::needs::BodyMode;
 use super::state::{Call, HostState, on_tick_async, on_tick_sync};
 use super::usage::Usage;
 
-/// Handles a guest may hold at one time. The contract has no resources; this is for WASI's.
+/// Handles a guest may hold at one time. The contract has no resources; these are WASI's.
 const MAX_HANDLES: usize = 1_024;
 /// Bytes a guest may hand over in one call, beside the bodies it asked for.
 const TRANSFER: usize = 2 << 20;
@@ -22,6 +22,8 @@ const TRANSFER: usize = 2 << 20;
 const CALLS: u32 = 10_000;
 const SPREAD: u32 = 2_500;
 const MAX_AGE: Duration = Duration::from_secs(300);
+/// Resources of WASI that a guest may hold between calls: more than its standard streams is a leak.
+const MAX_OPEN: u32 = 64;
 /// What a guest's memory may grow by, over what it had after `configure`, before it is replaced.
 const MAX_GROWTH: usize = 4 << 20;
 
@@ -39,6 +41,14 @@ pub struct Instance {
 impl Instance {
     /// Instantiates and configures. Off the request path, except when a pool has run dry.
     pub async fn make(usage: &Usage, permit: OwnedSemaphorePermit) -> Result<(Self, types::Needs), Fault> {
+        let mut instance = Self::unconfigured(usage, permit).await?;
+        let needs = instance.configure(&usage.config).await?;
+        instance.memory_when_born = instance.store.data().memory.memory();
+        Ok((instance, needs))
+    }
+
+    /// Instantiates only. Such an instance can say which configurations it takes, and nothing else.
+    pub async fn unconfigured(usage: &Usage, permit: OwnedSemaphorePermit) -> Result<Self, Fault> {
         let mut store = new_store(usage);
         store.data_mut().begin(None);
         let guest = match usage.waits {
@@ -46,7 +56,7 @@ impl Instance {
             false => usage.pre.instantiate(&mut store),
         };
         let guest = guest.map_err(instantiation_fault)?;
-        let mut instance = Self {
+        Ok(Self {
             store,
             guest,
             calls_left: CALLS - SPREAD + fastrand::u32(..2 * SPREAD),
@@ -54,15 +64,14 @@ impl Instance {
             memory_when_born: 0,
             pace: if usage.waits { Pace::Waiting(usage.limits.wall) } else { Pace::Straight },
             _permit: permit,
-        };
-        let needs = instance.configure(&usage.config).await?;
-        instance.memory_when_born = instance.store.data().memory.memory();
-        Ok((instance, needs))
+        })
     }
 
     async fn configure(&mut self, config: &str) -> Result<types::Needs, Fault> {
         self.begin(None);
-        run(&mut self.store, self.pace, self.guest.func_configure(), (config,)).await
+        let outcome = run(&mut self.store, self.pace, self.guest.func_configure(), (config,)).await;
+        self.store.data_mut().end();
+        outcome
     }
 
     /// The JSON Schema of the plugin's configuration, if it has one.
@@ -71,8 +80,12 @@ impl Instance {
         let schema = self.guest.func_config_schema();
         let outcome = match self.pace {
             Pace::Straight => schema.call(&mut self.store, ()),
-            Pace::Waiting(_) => schema.call_async(&mut self.store, ()).await,
+            Pace::Waiting(wall) => {
+                let call = tokio::time::timeout(wall, schema.call_async(&mut self.store, ()));
+                call.await.map_err(|_| Fault::Wall(wall))?
+            }
         };
+        self.store.data_mut().end();
         Ok(outcome?.0)
     }
 
@@ -83,8 +96,19 @@ impl Instance {
         (self.end(), outcome)
     }
 
+    /// Calls `on-request` of a plugin that waits for nothing, without a future.
+    pub fn on_request_now(&mut self, call: Box<Call>, request: types::Request<'_>) -> (Box<Call>, Result<types::RequestVerdict, Fault>) {
+        self.begin(Some(call));
+        let outcome = run_now(&mut self.store, self.guest.func_on_request(), (request,));
+        (self.end(), outcome)
+    }
+
     /// Calls `on-response`.
-    pub async fn on_response(&mut self, call: Box<Call>, response: types::Response<'_>) -> (Box<Call>, Result<types::ResponseVerdict, Fault>) {
+    pub async fn on_response(
+        &mut self,
+        call: Box<Call>,
+        response: types::Response<'_>,
+    ) -> (Box<Call>, Result<types::ResponseVerdict, Fault>) {
         self.begin(Some(call));
         let outcome = run(&mut self.store, self.pace, self.guest.func_on_response(), (response,)).await;
         (self.end(), outcome)
@@ -108,8 +132,9 @@ impl Instance {
     pub fn is_fit(&self) -> bool {
         self.calls_left > 0
             && self.store.data().memory.memory() <= self.memory_when_born + MAX_GROWTH
+            && self.store.data().wasi.open() <= MAX_OPEN
             // The clock is read only now and then; age is a matter of minutes.
-            && (self.calls_left % 64 != 0 || self.born.elapsed() < MAX_AGE)
+            && (!self.calls_left.is_multiple_of(64) || self.born.elapsed() < MAX_AGE)
     }
 
     /// Whether it has been around for too long.
@@ -124,7 +149,7 @@ impl Instance {
     }
 
     fn end(&mut self) -> Box<Call> {
-        self.store.data_mut().call.take().expect("begin put the call there and capabilities only borrow it")
+        self.store.data_mut().end().expect("begin put the call there and capabilities only borrow it")
     }
 }
 
@@ -144,7 +169,7 @@ where
     (Result<R, String>,): ComponentNamedList + Lift,
 {
     let outcome = match pace {
-        Pace::Straight => function.call(store, params),
+        Pace::Straight => return run_now(store, function, params),
         // Boxed, because futures are moved on the way down to here, and this one is large and rarely needed.
         Pace::Waiting(wall) => match Box::pin(tokio::time::timeout(wall, function.call_async(store, params))).await {
             Ok(outcome) => outcome,
@@ -152,6 +177,15 @@ where
         },
     };
     outcome?.0.map_err(Fault::Failed)
+}
+
+fn run_now<P, R>(store: &mut Store<HostState>, function: TypedFunc<P, (Result<R, String>,)>, params: P) -> Result<R, Fault>
+where
+    P: ComponentNamedList + Lower,
+    R: 'static,
+    (Result<R, String>,): ComponentNamedList + Lift,
+{
+    function.call(store, params)?.0.map_err(Fault::Failed)
 }
 
 fn new_store(usage: &Usage) -> Store<HostState> {

@@ -151,6 +151,12 @@ impl Loader {
         Ok(usage)
     }
 
+    /// The JSON Schema of the component's configuration, if it has one. Blocks as `usage` does, and does not look at the
+    /// configuration in `spec`.
+    pub fn config_schema(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Option<String>, Refusal> {
+        wait_for(Usage::config_schema(self.parts(artifact, spec)?))
+    }
+
     /// Checks imports against grants without configuring anything.
     pub fn link(&self, artifact: &Artifact, grants: &Grants) -> Result<PluginPre<HostState>, Refusal> {
         artifact.imports.iter().try_for_each(|import| granted(import, grants))?;
@@ -174,7 +180,11 @@ impl Loader {
     }
 
     fn new_usage(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Arc<Usage>, Refusal> {
-        let parts = Parts {
+        wait_for(Usage::new(self.parts(artifact, spec)?))
+    }
+
+    fn parts(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Parts, Refusal> {
+        Ok(Parts {
             serial: self.serials.fetch_add(1, Ordering::Relaxed),
             index: self.indexes.lease(),
             plugin: self.shared(spec),
@@ -186,11 +196,6 @@ impl Loader {
             waits: artifact.waits(),
             maker: self.maker.clone(),
             artifact: Arc::clone(artifact),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| Refusal::Compile(error.to_string()))?;
-        runtime.block_on(Usage::new(parts)).map_err(|fault| match fault {
-            Fault::Failed(message) | Fault::Invalid(message) => Refusal::Config(message),
-            fault => Refusal::Configure(fault),
         })
     }
 
@@ -212,6 +217,16 @@ impl Loader {
     }
 }
 
+/// Runs what asks a guest something before it serves anybody.
+fn wait_for<T>(asked: impl Future<Output = Result<T, Fault>>) -> Result<T, Refusal> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| Refusal::Compile(error.to_string()))?;
+    runtime.block_on(asked).map_err(|fault| match fault {
+        Fault::Failed(message) | Fault::Invalid(message) => Refusal::Config(message),
+        fault => Refusal::Configure(fault),
+    })
+}
+
 fn open_cache(folder: &Path) -> Option<Cache> {
     Cache::open(folder)
         .inspect_err(|error| tracing::warn!(%error, folder = %folder.display(), "no cache for compiled components; every start compiles"))
@@ -227,7 +242,9 @@ fn imports(engine: &Engine, component: &Component) -> Vec<String> {
 /// An interface that has types only asks for nothing.
 fn is_only_types(engine: &Engine, item: &ComponentItem) -> bool {
     match item {
-        ComponentItem::ComponentInstance(instance) => instance.exports(engine.wasm()).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_))),
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine.wasm()).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+        }
         _ => false,
     }
 }

@@ -11,6 +11,11 @@ use crossbeam_queue::SegQueue;
 use super::instance::Instance;
 use super::usage::Usage;
 
+/// How long the thread rests between two looks while there is work now and then.
+const NAP: Duration = Duration::from_micros(250);
+/// Naps without work after which it sleeps.
+const NAPS: u32 = 200;
+
 /// A handle to the thread. The thread ends when the last handle is gone.
 #[derive(Clone)]
 pub struct Maker(Arc<Queues>);
@@ -33,9 +38,14 @@ impl Maker {
             .stack_size(4 << 20)
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime with a timer only");
+                let mut idle = 0;
                 while let Some(queues) = weak.upgrade() {
-                    runtime.block_on(queues.work());
-                    queues.sleep();
+                    if queues.is_empty() {
+                        queues.rest(&mut idle);
+                    } else {
+                        idle = 0;
+                        runtime.block_on(queues.work());
+                    }
                 }
             })
             .expect("a process that cannot start one thread cannot serve");
@@ -74,21 +84,33 @@ impl Queues {
         }
     }
 
+    /// Only a thread that sleeps for long is woken: waking costs a system call on a request's path, and one that
+    /// naps sees the work in time, since a usage keeps as many instances ready as a nap has used up before.
     fn wake(&self) {
-        if self.asleep.swap(false, Ordering::AcqRel) {
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
             if let Some(thread) = self.thread.get() {
                 thread.unpark();
             }
         }
     }
 
-    fn sleep(&self) {
+    /// Naps while there was work lately, and sleeps when there was none for a while.
+    fn rest(&self, idle: &mut u32) {
+        *idle += 1;
+        if *idle < NAPS {
+            std::thread::sleep(NAP);
+            return;
+        }
         self.asleep.store(true, Ordering::SeqCst);
-        if self.wanted.is_empty() && self.used.is_empty() {
+        if self.is_empty() {
             // The time-out lets the thread see that its last handle is gone.
             std::thread::park_timeout(Duration::from_millis(250));
         }
         self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.used.is_empty()
     }
 }
 

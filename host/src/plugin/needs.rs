@@ -74,7 +74,9 @@ fn names(declared: &[String]) -> Result<Vec<HeaderName>, String> {
     }
     declared
         .iter()
-        .map(|name| HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("needs a header named {name:?}, which is not a header name")))
+        .map(|name| {
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("needs a header named {name:?}, which is not a header name"))
+        })
         .collect()
 }
 

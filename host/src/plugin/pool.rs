@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
+use super::Isolation;
 use super::fault::Fault;
 use super::instance::Instance;
 use super::usage::Usage;
-use super::Isolation;
 
 /// Idle instances that a worker keeps of one plugin.
 const MAX_IDLE: usize = 16;
@@ -67,6 +67,16 @@ impl Pools {
     /// An instance for one request: an idle one, one made ahead of time, or one made now. Waits only when the plugin
     /// has all its instances in use, and then as long as a call may take.
     pub async fn lease(self: &Rc<Self>, usage: &Arc<Usage>) -> Result<Lease, Fault> {
+        if let Some(lease) = self.at_hand(usage)? {
+            return Ok(lease);
+        }
+        let instance = Box::pin(make_now(usage)).await?;
+        self.with_slot(usage, |slot| slot.busy += 1);
+        Ok(self.lend(usage, instance))
+    }
+
+    /// The same without waiting or making one: None if there is none.
+    pub fn at_hand(self: &Rc<Self>, usage: &Arc<Usage>) -> Result<Option<Lease>, Fault> {
         if !usage.breaker.allows() {
             return Err(Fault::Suspended);
         }
@@ -74,15 +84,11 @@ impl Pools {
             Isolation::Reuse => self.idle(usage),
             Isolation::Request => self.ready(usage),
         };
-        let instance = match instance {
-            Some(instance) => instance,
-            None => {
-                let made = Box::pin(make_now(usage)).await?;
-                self.with_slot(usage, |slot| slot.busy += 1);
-                made
-            }
-        };
-        Ok(Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) })
+        Ok(instance.map(|instance| self.lend(usage, instance)))
+    }
+
+    fn lend(self: &Rc<Self>, usage: &Arc<Usage>, instance: Instance) -> Lease {
+        Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) }
     }
 
     /// Tells the version's breaker about a fault.

@@ -16,6 +16,7 @@ use crate::telemetry::metrics::Decisions;
 use super::capability::http::FetchSender;
 use super::fault::LimitReached;
 use super::usage::Shared;
+use super::wasi::Wasi;
 use super::{Grants, Limits};
 
 /// What the capabilities work on: a snapshot's parts, as one worker sees them.
@@ -74,6 +75,7 @@ pub struct HostState {
     pub(super) cpu: CpuClock,
     pub(super) host_calls_left: u32,
     pub(super) log_bytes_left: usize,
+    pub(super) wasi: Wasi,
 }
 
 impl HostState {
@@ -81,7 +83,7 @@ impl HostState {
         let memory = MemoryLimiter::new(&limits);
         let cpu = CpuClock::new(limits.cpu);
         let (host_calls_left, log_bytes_left) = (limits.host_calls, limits.log_bytes);
-        Self { call: None, plugin, limits, grants, memory, cpu, host_calls_left, log_bytes_left }
+        Self { call: None, plugin, limits, grants, memory, cpu, host_calls_left, log_bytes_left, wasi: Wasi::default() }
     }
 
     /// Lends the request to the store and fills up what one call may use.
@@ -90,6 +92,12 @@ impl HostState {
         self.cpu.start(self.limits.cpu);
         self.host_calls_left = self.limits.host_calls;
         self.log_bytes_left = self.limits.log_bytes;
+    }
+
+    /// Takes the request back, if one was lent, once the guest's last words on it are in the log.
+    pub(super) fn end(&mut self) -> Option<Box<Call>> {
+        self.end_lines();
+        self.call.take()
     }
 
     /// Counts a host call; the one past the limit traps.

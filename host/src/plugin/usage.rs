@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::telemetry::metrics::{PluginHandle, PluginMetrics};
 
@@ -59,7 +59,7 @@ pub struct Usage {
     pub(super) config: Arc<str>,
     pub(super) pre: PluginPre<HostState>,
     /// Whether it imports something that waits for the network, and so is called on a fibre.
-    pub(super) waits: bool,
+    pub waits: bool,
     /// One for each instance alive.
     pub(super) permits: Arc<Semaphore>,
     /// Single-use instances made ahead of time.
@@ -90,8 +90,24 @@ pub(super) struct Parts {
 impl Usage {
     /// Configures a first instance to learn what the plugin needs, and keeps it for the first request.
     pub(super) async fn new(parts: Parts) -> Result<Arc<Self>, Fault> {
+        let mut usage = Self::from_parts(parts);
+        usage.needs = usage.learn_needs().await?;
+        let usage = Arc::new(usage);
+        if usage.isolation == Isolation::Request {
+            usage.maker.refill(&usage);
+        }
+        Ok(usage)
+    }
+
+    /// Asks an instance that is not configured for the schema of its configuration.
+    pub(super) async fn config_schema(parts: Parts) -> Result<Option<String>, Fault> {
+        let usage = Self::from_parts(parts);
+        Instance::unconfigured(&usage, usage.first_permit()?).await?.config_schema().await
+    }
+
+    fn from_parts(parts: Parts) -> Self {
         let permits = Arc::new(Semaphore::new(parts.limits.instances));
-        let mut usage = Self {
+        Self {
             serial: parts.serial,
             index: parts.index.index,
             plugin: parts.plugin,
@@ -110,19 +126,16 @@ impl Usage {
             maker: parts.maker,
             artifact: parts.artifact,
             _index: parts.index,
-        };
-        usage.needs = usage.learn_needs().await?;
-        let usage = Arc::new(usage);
-        if usage.isolation == Isolation::Request {
-            usage.maker.refill(&usage);
         }
-        Ok(usage)
     }
 
     async fn learn_needs(&self) -> Result<Needs, Fault> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Fault::NoInstance("limits.instances is 0".into()))?;
-        let (_, declared) = Instance::make(self, permit).await?;
+        let (_, declared) = Instance::make(self, self.first_permit()?).await?;
         Needs::try_from(declared).map_err(Fault::Invalid)
+    }
+
+    fn first_permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Fault::NoInstance("limits.instances is 0".into()))
     }
 
     /// How many single-use instances to keep ready: never more than half of those allowed, so that some are left to

@@ -120,7 +120,14 @@ impl New {
     fn connection(self, secure: bool, guard: Option<GuardHandle>) -> Rc<Connection> {
         let listener = &self.listener;
         let forwarding = Forwarding::new(self.peer, self.local, secure, Arc::clone(&listener.trusted_proxies), listener.pseudonym.clone());
-        Rc::new(Connection { worker: self.worker, listener: self.listener, peer: self.peer, secure, forwarding: RefCell::new(forwarding), guard })
+        Rc::new(Connection {
+            worker: self.worker,
+            listener: self.listener,
+            peer: self.peer,
+            secure,
+            forwarding: RefCell::new(forwarding),
+            guard,
+        })
     }
 }
 
@@ -165,7 +172,10 @@ async fn serve_http2(new: New, io: impl Read + Write + Unpin + 'static, secure: 
     Ok(serving.await?)
 }
 
-async fn answer(connection: Rc<Connection>, request: http::Request<hyper::body::Incoming>) -> Result<http::Response<super::Answer>, Infallible> {
+async fn answer(
+    connection: Rc<Connection>,
+    request: http::Request<hyper::body::Incoming>,
+) -> Result<http::Response<super::Answer>, Infallible> {
     Ok(request::serve(connection, request).await)
 }
 

@@ -16,9 +16,9 @@ use smallvec::SmallVec;
 use crate::body::{Body, BodyError, Passage};
 use crate::caller::Caller;
 use crate::snapshot::Route;
+use crate::telemetry::RequestId;
 use crate::telemetry::access_log::{Entry, Flag, Flags, Protocol};
 use crate::telemetry::metrics::{Finished, Method as MethodLabel};
-use crate::telemetry::RequestId;
 use crate::upstream::{Endpoint, Upstream};
 use crate::worker::View;
 
@@ -160,7 +160,10 @@ impl Facts {
             listener: &self.connection.listener.name,
             client_address: self.address.unwrap_or(self.connection.peer.ip()),
             method: self.method.as_str(),
-            host: self.host.as_ref().map_or(self.uri.authority().map_or(&[][..], |authority| authority.as_str().as_bytes()), |host| host.as_bytes()),
+            host: self
+                .host
+                .as_ref()
+                .map_or(self.uri.authority().map_or(&[][..], |authority| authority.as_str().as_bytes()), |host| host.as_bytes()),
             path: self.uri.path().as_bytes(),
             protocol: protocol(self.version),
             route: self.route.as_ref().map(|route| &*route.name),

@@ -71,7 +71,8 @@ impl Pseudonym {
             return Err(BadPseudonym { name: name.to_owned(), source: None });
         }
         let via = |version| {
-            HeaderValue::try_from(format!("{version} {name}")).map_err(|source| BadPseudonym { name: name.to_owned(), source: Some(source) })
+            HeaderValue::try_from(format!("{version} {name}"))
+                .map_err(|source| BadPseudonym { name: name.to_owned(), source: Some(source) })
         };
         Ok(Self { name: name.to_owned(), via_1_0: via("1.0")?, via_1_1: via("1.1")?, via_2: via("2")? })
     }
@@ -87,8 +88,16 @@ impl Pseudonym {
     }
 
     fn passes(&self, headers: &HeaderMap) -> usize {
-        let is_us = |entry: &[u8]| entry.trim_ascii().split(|&byte| byte == b' ' || byte == b'\t').filter(|word| !word.is_empty()).nth(1) == Some(self.name.as_bytes());
-        headers.get_all(header::VIA).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).filter(|&entry| is_us(entry)).count()
+        let is_us = |entry: &[u8]| {
+            entry.trim_ascii().split(|&byte| byte == b' ' || byte == b'\t').filter(|word| !word.is_empty()).nth(1)
+                == Some(self.name.as_bytes())
+        };
+        headers
+            .get_all(header::VIA)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+            .filter(|&entry| is_us(entry))
+            .count()
     }
 }
 
@@ -140,7 +149,11 @@ impl Forwarding {
         if self.host.host != host {
             self.host = HostValues::new(host, self.peer, self.protocol.to_str().unwrap_or("http"), &self.pseudonym.name);
         }
-        if self.peer_is_trusted { self.append(headers) } else { self.overwrite(headers) }
+        if self.peer_is_trusted {
+            self.append(headers)
+        } else {
+            self.overwrite(headers)
+        }
         Ok(())
     }
 
@@ -286,7 +299,12 @@ mod tests {
 
     #[test]
     fn a_trusted_peer_is_appended_to() {
-        let mut headers = map(&[("x-forwarded-for", "198.51.100.7, 10.1.1.1"), ("x-forwarded-for", "10.2.2.2"), ("x-forwarded-proto", "http"), ("forwarded", "for=198.51.100.7")]);
+        let mut headers = map(&[
+            ("x-forwarded-for", "198.51.100.7, 10.1.1.1"),
+            ("x-forwarded-for", "10.2.2.2"),
+            ("x-forwarded-proto", "http"),
+            ("forwarded", "for=198.51.100.7"),
+        ]);
         let mut forwarding = forwarding("10.0.0.9:1", &["10.0.0.0/8"]);
         forwarding.apply(&mut headers, "api.example:444", Version::HTTP_2).unwrap();
         check(&headers, "x-forwarded-for", &["198.51.100.7, 10.1.1.1, 10.2.2.2, 10.0.0.9"]);

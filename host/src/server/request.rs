@@ -71,7 +71,13 @@ fn stopped(connection: &Connection, facts: &mut Facts, traveller: &mut Traveller
 }
 
 /// From the chain to the upstream, or to the plugin that answers.
-async fn proceed(connection: &Rc<Connection>, facts: &mut Facts, route: &Arc<Route>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Response<Body>, Error> {
+async fn proceed(
+    connection: &Rc<Connection>,
+    facts: &mut Facts,
+    route: &Arc<Route>,
+    traveller: &mut Traveller,
+    tools: &Tools<'_>,
+) -> Result<Response<Body>, Error> {
     if let Some(reply) = route.chain.forward(traveller, tools).await? {
         return Ok(chain::reply_response(reply));
     }
@@ -82,7 +88,12 @@ async fn proceed(connection: &Rc<Connection>, facts: &mut Facts, route: &Arc<Rou
 }
 
 /// Checks the head, finds the route, and makes the request ready for the chain.
-fn arrive(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::request::Parts, incoming: Incoming) -> Result<(Arc<Route>, Traveller), Error> {
+fn arrive(
+    connection: &Rc<Connection>,
+    facts: &mut Facts,
+    mut head: http::request::Parts,
+    incoming: Incoming,
+) -> Result<(Arc<Route>, Traveller), Error> {
     if head.method == Method::TRACE {
         return Err(Error::BadRequest { status: StatusCode::METHOD_NOT_ALLOWED, detail: "TRACE is not served here".into() });
     }
@@ -99,19 +110,15 @@ fn arrive(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::reques
     let asked = hop_by_hop::strip(&mut head.headers);
     let mut forwarding = connection.forwarding.borrow_mut();
     let address = forwarding.client_address(&head.headers);
-    forwarding.apply(&mut head.headers, &authority, head.version).map_err(|looped| Error::BadRequest { status: StatusCode::LOOP_DETECTED, detail: looped.to_string() })?;
+    forwarding
+        .apply(&mut head.headers, &authority, head.version)
+        .map_err(|looped| Error::BadRequest { status: StatusCode::LOOP_DETECTED, detail: looped.to_string() })?;
     facts.address = Some(address);
     as_http1(&mut head, &authority, asked.trailers)?;
 
     let body = received(connection, facts, incoming, limit);
-    let call = Box::new(Call {
-        id: facts.id,
-        services: Arc::clone(&facts.view.services),
-        address,
-        client: None,
-        candidate: None,
-        scope: None,
-    });
+    let call =
+        Box::new(Call { id: facts.id, services: Arc::clone(&facts.view.services), address, client: None, candidate: None, scope: None });
     Ok((route, Traveller::new(head, body, call, connection.secure)))
 }
 
@@ -152,7 +159,11 @@ fn expect(headers: &mut HeaderMap) -> Result<(), Error> {
 
 fn declared_length(headers: &HeaderMap, limit: u64) -> Result<(), Error> {
     let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
-    let length: u64 = length.to_str().ok().and_then(|length| length.parse().ok()).ok_or_else(|| Error::bad_request("the content-length is not a number"))?;
+    let length: u64 = length
+        .to_str()
+        .ok()
+        .and_then(|length| length.parse().ok())
+        .ok_or_else(|| Error::bad_request("the content-length is not a number"))?;
     match length > limit {
         true => Err(Error::BodyTooLarge { limit }),
         false => Ok(()),
@@ -195,7 +206,13 @@ fn received(connection: &Connection, facts: &Facts, incoming: Incoming, limit: u
     }
 }
 
-async fn send(connection: &Rc<Connection>, facts: &mut Facts, route: &Route, upstream: &Arc<Upstream>, traveller: &mut Traveller) -> Result<Response<Body>, Error> {
+async fn send(
+    connection: &Rc<Connection>,
+    facts: &mut Facts,
+    route: &Route,
+    upstream: &Arc<Upstream>,
+    traveller: &mut Traveller,
+) -> Result<Response<Body>, Error> {
     let endpoint = upstream.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: upstream.name.to_string() })?;
     facts.endpoint = Some(Arc::clone(endpoint));
     facts.attempts += 1;
@@ -250,7 +267,8 @@ fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) 
     if is_http1 && (connection.worker.is_draining() || facts.flags.contains(Flag::BadRequest)) {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let bodiless = facts.method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || body.is_empty();
+    let bodiless =
+        facts.method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || body.is_empty();
     let answer = facts.answered(head.status.as_u16(), body);
     let answer = if bodiless { answer.without_body() } else { answer };
     Response::from_parts(head, answer)

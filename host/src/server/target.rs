@@ -391,7 +391,8 @@ mod tests {
         let alphabet = ["/", ".", "..", "%2e", "%2F", "%41", "a", ";", "%25", "%c3", "//"];
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..20_000 {
-            let path: String = std::iter::once("/").chain((0..random.usize(..9)).map(|_| alphabet[random.usize(..alphabet.len())])).collect();
+            let path: String =
+                std::iter::once("/").chain((0..random.usize(..9)).map(|_| alphabet[random.usize(..alphabet.len())])).collect();
             if let Ok(once) = normalise(&path) {
                 assert_eq!(normalise(&once), Ok(Cow::Borrowed(&*once)), "{path} is normal after one pass");
                 assert!(once.parse::<Uri>().is_ok(), "{once} is still a target");

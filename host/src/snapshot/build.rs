@@ -1,19 +1,22 @@
 //! From a document to a snapshot: everything is resolved, loaded, compiled and configured here, off the request path,
 //! and either all of it stands or the snapshot is not made. What did not change since the last one is taken over.
 
+mod rules;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::chain::{Chain, Step};
 use crate::config::document::{self, Document};
-use crate::config::{Code, Finding, KeyPath, Loaded, Sources};
+use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources};
 use crate::identity::client::{ClientSettings, KeySettings};
 use crate::identity::issuer::Secret;
 use crate::identity::{Clients, Issuers, KeySource, Settings};
 use crate::limit::Table;
+use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::UsageSpec;
 use crate::plugin::{Loader, Refusal, Usage};
-use crate::route::{HeaderMatch, HostPattern, PathMatch, QueryMatch, Router, Rule, RuleError};
+use crate::route::Router;
 use crate::server::forwarded::Pseudonym;
 use crate::server::{Listener, head_guard, tls};
 use crate::telemetry::Metrics;
@@ -21,6 +24,8 @@ use crate::upstream::{Endpoints, RoundRobin, Split, Timeouts, Upstream};
 
 use super::plugins::{self, Source};
 use super::{Drain, Route, Snapshot};
+
+pub use rules::{Misfit, route_rules};
 
 /// Makes snapshots, with what outlives them.
 pub struct Builder {
@@ -41,24 +46,39 @@ struct Build<'a> {
     sources: &'a Sources,
     /// Versions in use so far, by plugin and configuration.
     before: HashMap<(Arc<str>, Arc<str>), (Arc<Usage>, Option<Arc<Usage>>)>,
+    /// When configurations are held against the schemas of their plugins.
+    schemas: Schemas,
+    /// Of the components that were asked so far.
+    known_schemas: HashMap<Sha256Digest, Option<Arc<ConfigSchema>>>,
     findings: Vec<Finding>,
+}
+
+/// When a configuration is held against the schema of its plugin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schemas {
+    /// Before the plugin is asked: a check that finds everything.
+    Always,
+    /// To say where it is wrong once the plugin has refused it.
+    OnRefusal,
 }
 
 impl Builder {
     /// Builds a snapshot, or says everything that keeps it from being built. Blocks.
     pub fn build(&self, loaded: &Loaded, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Vec<Finding>> {
-        let mut build = Build {
-            builder: self,
-            document: &loaded.document,
-            sources: &loaded.sources,
-            before: previous.map(versions).unwrap_or_default(),
-            findings: Vec::new(),
-        };
+        let mut build = Build::new(self, loaded, Schemas::OnRefusal);
+        build.before = previous.map(versions).unwrap_or_default();
         let snapshot = build.snapshot(previous, revision);
         match build.findings.is_empty() {
             true => Ok(snapshot),
             false => Err(build.findings),
         }
+    }
+
+    /// Everything that keeps a snapshot from being built, or that a plugin's schema says is wrong. Blocks.
+    pub fn review(&self, loaded: &Loaded) -> Vec<Finding> {
+        let mut build = Build::new(self, loaded, Schemas::Always);
+        build.snapshot(None, 1);
+        build.findings
     }
 }
 
@@ -68,7 +88,19 @@ fn versions(snapshot: &Snapshot) -> HashMap<(Arc<str>, Arc<str>), (Arc<Usage>, O
     steps.map(|step| (step.usage.key(), (Arc::clone(&step.usage), step.previous.clone()))).collect()
 }
 
-impl Build<'_> {
+impl<'a> Build<'a> {
+    fn new(builder: &'a Builder, loaded: &'a Loaded, schemas: Schemas) -> Self {
+        Build {
+            builder,
+            document: &loaded.document,
+            sources: &loaded.sources,
+            before: HashMap::new(),
+            schemas,
+            known_schemas: HashMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
     fn snapshot(&mut self, previous: Option<&Snapshot>, revision: u64) -> Snapshot {
         let upstreams = self.upstreams();
         let plugins = plugins::load(self.document, self.sources, &self.builder.loader, &mut self.findings);
@@ -105,7 +137,9 @@ impl Build<'_> {
         for (place, endpoint) in configured.endpoints.iter().enumerate() {
             match self.builder.endpoints.get(&endpoint.url) {
                 Ok(found) => endpoints.push(found),
-                Err(error) => self.found(path.clone().key("endpoints").index(place).key("url"), Code::Value, &endpoint.url, error.to_string()),
+                Err(error) => {
+                    self.found(path.clone().key("endpoints").index(place).key("url"), Code::Value, &endpoint.url, error.to_string())
+                }
             }
         }
         let weights: Vec<u32> = configured.endpoints.iter().map(|endpoint| endpoint.weight).collect();
@@ -125,9 +159,16 @@ impl Build<'_> {
         configured.map(|(place, route)| Arc::new(self.route(route, at("routes", place), upstreams, plugins))).collect()
     }
 
-    fn route(&mut self, configured: &document::Route, path: KeyPath, upstreams: &HashMap<Arc<str>, Arc<Upstream>>, plugins: &HashMap<String, Source>) -> Route {
+    fn route(
+        &mut self,
+        configured: &document::Route,
+        path: KeyPath,
+        upstreams: &HashMap<Arc<str>, Arc<Upstream>>,
+        plugins: &HashMap<String, Source>,
+    ) -> Route {
         let steps = configured.chain.iter().enumerate();
-        let steps = steps.filter_map(|(place, step)| self.step(step, configured, place, path.clone().key("chain").index(place), plugins)).collect();
+        let steps =
+            steps.filter_map(|(place, step)| self.step(step, configured, place, path.clone().key("chain").index(place), plugins)).collect();
         Route {
             name: configured.name.as_str().into(),
             chain: Chain { steps },
@@ -139,7 +180,14 @@ impl Build<'_> {
     }
 
     /// None where the plugin could not be loaded, which was found already.
-    fn step(&mut self, configured: &document::Step, route: &document::Route, place: usize, path: KeyPath, plugins: &HashMap<String, Source>) -> Option<Step> {
+    fn step(
+        &mut self,
+        configured: &document::Step,
+        route: &document::Route,
+        place: usize,
+        path: KeyPath,
+        plugins: &HashMap<String, Source>,
+    ) -> Option<Step> {
         let source = plugins.get(&configured.plugin)?;
         let spec = UsageSpec {
             plugin: configured.plugin.as_str().into(),
@@ -149,13 +197,7 @@ impl Build<'_> {
             limits: Arc::clone(&source.limits),
             grants: Arc::clone(&source.grants),
         };
-        let usage = match self.builder.loader.usage(&source.artifact, &spec) {
-            Ok(usage) => usage,
-            Err(refusal) => {
-                self.findings.push(refused(refusal, configured, path));
-                return None;
-            }
-        };
+        let usage = self.usage(source, &spec, configured, path)?;
         let name = configured.name.as_deref().unwrap_or(&configured.plugin);
         Some(Step {
             name: name.into(),
@@ -164,6 +206,46 @@ impl Build<'_> {
             scope: self.builder.buckets.scope(&format!("{}\0{place}\0{}", route.name, configured.plugin)),
             usage,
         })
+    }
+
+    /// None where the plugin or its schema does not take the configuration, which is found here.
+    fn usage(&mut self, source: &Source, spec: &UsageSpec, configured: &document::Step, path: KeyPath) -> Option<Arc<Usage>> {
+        if self.schemas == Schemas::Always && self.misfits(source, spec, configured, &path) {
+            return None;
+        }
+        match self.builder.loader.usage(&source.artifact, spec) {
+            Ok(usage) => Some(usage),
+            Err(Refusal::Config(_)) if self.schemas == Schemas::OnRefusal && self.misfits(source, spec, configured, &path) => None,
+            Err(refusal) => {
+                self.findings.push(refused(refusal, configured, path));
+                None
+            }
+        }
+    }
+
+    /// Finds what of a configuration does not fit the plugin's schema. Whether there is anything.
+    fn misfits(&mut self, source: &Source, spec: &UsageSpec, configured: &document::Step, path: &KeyPath) -> bool {
+        let Some(schema) = self.schema(source, spec) else { return false };
+        let misfits = schema.review(&configured.config, path.clone().key("config"));
+        let any = !misfits.is_empty();
+        self.findings.extend(misfits);
+        any
+    }
+
+    /// Schemas help to say more; a plugin whose schema cannot be had still speaks for itself.
+    fn schema(&mut self, source: &Source, spec: &UsageSpec) -> Option<Arc<ConfigSchema>> {
+        if let Some(known) = self.known_schemas.get(&spec.digest) {
+            return known.clone();
+        }
+        let text = self.builder.loader.config_schema(&source.artifact, spec);
+        let text = text.inspect_err(|error| tracing::warn!(plugin = %spec.plugin, %error, "no schema of its configuration")).ok().flatten();
+        let schema = text.and_then(|text| {
+            let parsed = ConfigSchema::parse(&text);
+            parsed.inspect_err(|error| tracing::warn!(plugin = %spec.plugin, %error, "no schema of its configuration")).ok()
+        });
+        let schema = schema.map(Arc::new);
+        self.known_schemas.insert(spec.digest, schema.clone());
+        schema
     }
 
     /// The version that was in use before this one, for `on_error: previous`.
@@ -180,7 +262,7 @@ impl Build<'_> {
         for (place, (configured, route)) in self.document.routes.iter().zip(routes).enumerate() {
             match route_rules(configured) {
                 Ok(made) => rules.extend(made.into_iter().map(|rule| (rule, Arc::clone(route)))),
-                Err(error) => self.found(at("routes", place).key("match"), Code::Value, &configured.name, error.to_string()),
+                Err(misfits) => self.findings.extend(misfits.into_iter().map(|misfit| condition(misfit, at("routes", place)))),
             }
         }
         Router::build(rules)
@@ -232,7 +314,14 @@ impl Build<'_> {
     fn tls(&mut self, configured: &document::Tls, http2: bool, path: KeyPath) -> Option<tokio_rustls::TlsAcceptor> {
         let files = configured.certificates.iter().map(|pair| (self.sources.resolve(&pair.cert), self.sources.resolve(&pair.key)));
         tls::acceptor(&files.collect::<Vec<_>>(), http2)
-            .inspect_err(|error| self.findings.push(Finding::new(path.key("certificates"), Code::Value, "certificates", format!("a certificate with its key in PEM, but {error}"))))
+            .inspect_err(|error| {
+                self.findings.push(Finding::new(
+                    path.key("certificates"),
+                    Code::Value,
+                    "certificates",
+                    format!("a certificate with its key in PEM, but {error}"),
+                ))
+            })
             .ok()
     }
 
@@ -248,7 +337,9 @@ impl Build<'_> {
             }
         }
         Issuers::build(settings, previous.map(|snapshot| &*snapshot.issuers)).map(Arc::new).unwrap_or_else(|errors| {
-            errors.into_iter().for_each(|error| self.found(KeyPath::default().key("issuers"), Code::Value, error.to_string(), "an issuer that can be used"));
+            errors.into_iter().for_each(|error| {
+                self.found(KeyPath::default().key("issuers"), Code::Value, error.to_string(), "an issuer that can be used")
+            });
             Arc::new(Issuers::build(Vec::new(), None).unwrap_or_else(|_| unreachable!("no issuer has no fault")))
         })
     }
@@ -278,7 +369,9 @@ impl Build<'_> {
     fn clients(&mut self) -> Arc<Clients> {
         let settings = self.document.clients.iter().map(client_settings).collect();
         Clients::build(settings).map(Arc::new).unwrap_or_else(|errors| {
-            errors.into_iter().for_each(|error| self.found(KeyPath::default().key("clients"), Code::Value, error.to_string(), "clients with keys of their own"));
+            errors.into_iter().for_each(|error| {
+                self.found(KeyPath::default().key("clients"), Code::Value, error.to_string(), "clients with keys of their own")
+            });
             Arc::default()
         })
     }
@@ -288,9 +381,18 @@ fn at(section: &str, place: usize) -> KeyPath {
     KeyPath::default().key(section).index(place)
 }
 
+fn condition(misfit: Misfit, route: KeyPath) -> Finding {
+    Finding::new(route.join(&misfit.path), Code::Value, misfit.got, misfit.want).maybe_hint(misfit.hint)
+}
+
 fn refused(refusal: Refusal, step: &document::Step, path: KeyPath) -> Finding {
     match refusal {
-        Refusal::Config(message) => Finding::new(path.key("config"), Code::Plugin, step.config.to_string(), format!("a configuration that {} takes: {message}", step.plugin)),
+        Refusal::Config(message) => Finding::new(
+            path.key("config"),
+            Code::Plugin,
+            step.config.to_string(),
+            format!("a configuration that {} takes: {message}", step.plugin),
+        ),
         other => Finding::new(path.key("plugin"), Code::Plugin, step.plugin.as_str(), format!("a plugin that can be used, but {other}")),
     }
 }
@@ -324,58 +426,6 @@ fn split(configured: &document::Route, upstreams: &HashMap<Arc<str>, Arc<Upstrea
     (!weighted.is_empty()).then(|| Split::new(weighted))
 }
 
-/// The rules of a route: one for each host and row of `match`; no host is all hosts, and no row all paths.
-pub fn route_rules(configured: &document::Route) -> Result<Vec<Rule>, RuleError> {
-    let hosts = match configured.hosts.is_empty() {
-        true => vec![HostPattern::Any],
-        false => configured.hosts.iter().map(|host| HostPattern::parse(host)).collect::<Result<_, _>>()?,
-    };
-    let everything = [document::RouteMatch::default()];
-    let rows = if configured.matches.is_empty() { &everything[..] } else { &configured.matches };
-    let mut rules = Vec::with_capacity(hosts.len() * rows.len());
-    for row in rows {
-        for host in &hosts {
-            rules.push(rule(host.clone(), row)?);
-        }
-    }
-    Ok(rules)
-}
-
-fn rule(host: HostPattern, row: &document::RouteMatch) -> Result<Rule, RuleError> {
-    Ok(Rule {
-        host,
-        path: path_match(row.path.as_ref())?,
-        methods: row.methods.iter().filter_map(|method| method.parse().ok()).collect(),
-        headers: row.headers.iter().map(header_match).collect::<Result<_, _>>()?,
-        query: row.query.iter().map(query_match).collect::<Result<_, _>>()?,
-    })
-}
-
-fn path_match(path: Option<&document::PathMatch>) -> Result<PathMatch, RuleError> {
-    match path.map(|path| (&path.exact, &path.prefix, &path.regex)) {
-        Some((Some(exact), _, _)) => PathMatch::exact(exact),
-        Some((_, Some(prefix), _)) => PathMatch::prefix(prefix),
-        Some((_, _, Some(regex))) => PathMatch::regex(regex),
-        _ => PathMatch::prefix("/"),
-    }
-}
-
-fn header_match(value: &document::ValueMatch) -> Result<HeaderMatch, RuleError> {
-    match (&value.exact, &value.regex) {
-        (Some(exact), _) => HeaderMatch::exact(&value.name, exact),
-        (None, Some(regex)) => HeaderMatch::regex(&value.name, regex),
-        (None, None) => HeaderMatch::present(&value.name),
-    }
-}
-
-fn query_match(value: &document::ValueMatch) -> Result<QueryMatch, RuleError> {
-    match (&value.exact, &value.regex) {
-        (Some(exact), _) => QueryMatch::exact(&value.name, exact),
-        (None, Some(regex)) => QueryMatch::regex(&value.name, regex),
-        (None, None) => QueryMatch::present(&value.name),
-    }
-}
-
 fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
     Settings {
         name: issuer.name.clone(),
@@ -388,6 +438,7 @@ fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
 }
 
 fn client_settings(client: &document::Client) -> ClientSettings {
-    let keys = client.keys.iter().map(|key| KeySettings { sha256: key.sha256.to_string(), expires: key.expires.as_ref().map(|time| time.0) });
+    let keys =
+        client.keys.iter().map(|key| KeySettings { sha256: key.sha256.to_string(), expires: key.expires.as_ref().map(|time| time.0) });
     ClientSettings { name: client.name.clone(), keys: keys.collect(), scopes: client.scopes.clone() }
 }

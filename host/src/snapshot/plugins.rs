@@ -42,20 +42,19 @@ pub fn load(document: &Document, sources: &Sources, loader: &Loader, findings: &
         let Some(bytes) = builtin::find(name).filter(|_| !declared && !loaded.contains_key(name)) else { continue };
         match loader.artifact(bytes) {
             Ok(artifact) => drop(loaded.insert(name.clone(), built_in(artifact))),
-            Err(refusal) => findings.push(Finding::new(KeyPath::default().key("routes"), Code::Plugin, name.as_str(), format!("a built-in that loads: {refusal}"))),
+            Err(refusal) => findings.push(Finding::new(
+                KeyPath::default().key("routes"),
+                Code::Plugin,
+                name.as_str(),
+                format!("a built-in that loads: {refusal}"),
+            )),
         }
     }
     loaded
 }
 
 fn built_in(artifact: Arc<Artifact>) -> Source {
-    Source {
-        artifact,
-        isolation: Isolation::Reuse,
-        limits: Arc::default(),
-        grants: Arc::new(Grants::all()),
-        on_error: OnError::Closed,
-    }
+    Source { artifact, isolation: Isolation::Reuse, limits: Arc::default(), grants: Arc::new(Grants::all()), on_error: OnError::Closed }
 }
 
 fn declared(plugin: &document::Plugin, sources: &Sources, loader: &Loader, path: KeyPath) -> Result<Source, Finding> {
@@ -84,11 +83,23 @@ fn bytes<'a>(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Re
     let source = plugin.source.as_ref();
     if let Some(file) = source.and_then(|source| source.file.as_ref()) {
         let file = sources.resolve(file);
-        let unreadable = |error| Finding::new(path.clone().key("source").key("file"), Code::Unreadable, file.display().to_string(), format!("a file that can be read: {error}"));
+        let unreadable = |error| {
+            Finding::new(
+                path.clone().key("source").key("file"),
+                Code::Unreadable,
+                file.display().to_string(),
+                format!("a file that can be read: {error}"),
+            )
+        };
         return fs::read(&file).map(|bytes| (bytes.into(), false)).map_err(unreadable);
     }
     if source.is_some_and(|source| source.oci.is_some()) {
-        return Err(Finding::new(path.clone().key("source").key("oci"), Code::Value, "an OCI reference", "a file: registries come in a later version"));
+        return Err(Finding::new(
+            path.clone().key("source").key("oci"),
+            Code::Value,
+            "an OCI reference",
+            "a file: registries come in a later version",
+        ));
     }
     match builtin::find(&plugin.name) {
         Some(bytes) => Ok((bytes.into(), true)),

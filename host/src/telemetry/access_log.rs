@@ -141,16 +141,8 @@ impl AccessLog {
 
 fn start_writer(output: Output, dropped: IntCounter, alive: SyncSender<()>) -> Result<Queue, AccessLogError> {
     let (messages, inbox) = sync_channel(QUEUED);
-    let queue =
-        Queue { messages, reopen: Arc::default(), spare: Arc::new(ArrayQueue::new(QUEUED)), dropped: dropped.clone() };
-    let writer = Writer {
-        output,
-        reopen: queue.reopen.clone(),
-        spare: queue.spare.clone(),
-        dropped,
-        torn: false,
-        failing: false,
-    };
+    let queue = Queue { messages, reopen: Arc::default(), spare: Arc::new(ArrayQueue::new(QUEUED)), dropped: dropped.clone() };
+    let writer = Writer { output, reopen: queue.reopen.clone(), spare: queue.spare.clone(), dropped, torn: false, failing: false };
     let run = move || {
         writer.run(&inbox);
         drop(alive);
@@ -306,8 +298,7 @@ mod tests {
     fn a_full_queue_drops_lines_and_counts_them() {
         let dropped = counter();
         let (messages, inbox) = sync_channel(1);
-        let queue =
-            Queue { messages, reopen: Arc::default(), spare: Arc::new(ArrayQueue::new(1)), dropped: dropped.clone() };
+        let queue = Queue { messages, reopen: Arc::default(), spare: Arc::new(ArrayQueue::new(1)), dropped: dropped.clone() };
         let worker = WorkerLog { queue: Some(queue), pending: RefCell::default() };
         for _ in 0..3 {
             worker.write(&entry("orders"));

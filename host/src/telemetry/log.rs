@@ -66,11 +66,8 @@ pub fn start(filter: Option<&str>, format: Format) -> Result<LogGuard, LogError>
         json: format == Format::Json || format == Format::Auto && !terminal,
         colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUED_LINES)
-        .thread_name("log")
-        .finish(io::stderr());
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).thread_name("log").finish(io::stderr());
     let dropped = writer.error_counter();
     dispatch(&filter, look, writer)?.try_init().map_err(LogError::Installed)?;
     Ok(LogGuard { dropped, _writer: guard })
@@ -152,13 +149,9 @@ mod tests {
     fn json_lines_carry_message_level_and_fields() {
         let log = logged("", true);
         assert_eq!(log.lines().count(), 1, "details are below the default level: {log}");
-        for field in [
-            r#""level":"INFO""#,
-            r#""message":"answered the request""#,
-            r#""plugin":"jwt""#,
-            r#""elapsed_us":7"#,
-            r#""timestamp":""#,
-        ] {
+        for field in
+            [r#""level":"INFO""#, r#""message":"answered the request""#, r#""plugin":"jwt""#, r#""elapsed_us":7"#, r#""timestamp":""#]
+        {
             assert!(log.contains(field), "{field} is missing in {log}");
         }
     }

@@ -26,9 +26,7 @@ use family::{Budget, Family};
 use layout::{DECISIONS, PLUGIN, ROUTE, TIMINGS, UPSTREAM};
 use plugin_metrics::Store;
 
-pub use labels::{
-    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass,
-};
+pub use labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
 pub use plugin_metrics::PluginMetrics;
 
 /// Series of routes, upstreams and plugins that are published before labels fold into `other`.
@@ -300,10 +298,7 @@ impl Shared {
     fn members(&self) -> Vec<MetricFamily> {
         // One budget at a time is spent by one reader at a time.
         let mut budget = self.budget.lock();
-        let mut families = vec![
-            publish::routes(&self.routes.rows(&mut budget)),
-            publish::upstreams(&self.upstreams.rows(&mut budget)),
-        ];
+        let mut families = vec![publish::routes(&self.routes.rows(&mut budget)), publish::upstreams(&self.upstreams.rows(&mut budget))];
         families.extend(publish::plugins(&self.plugins.rows(&mut budget)));
         families
     }
@@ -312,10 +307,8 @@ impl Shared {
 impl Config {
     fn new(registry: &Registry) -> Self {
         let revision = IntGauge::new("gatehouse_config_revision", "Revision of the snapshot that serves.");
-        let last_success = Gauge::new(
-            "gatehouse_config_last_success_timestamp_seconds",
-            "When a configuration was last applied, in Unix time.",
-        );
+        let last_success =
+            Gauge::new("gatehouse_config_last_success_timestamp_seconds", "When a configuration was last applied, in Unix time.");
         let rejects = Opts::new("gatehouse_config_rejects_total", "Configurations that were refused.");
         Self {
             revision: registered(registry, revision),
@@ -511,8 +504,7 @@ gatehouse_config_last_success_timestamp_seconds 1"
         }
         let text = metrics.render();
         let requests: Vec<&str> = text.lines().filter(|line| line.starts_with("gatehouse_requests_total")).collect();
-        let line =
-            |route, n| format!(r#"gatehouse_requests_total{{method="GET",route="{route}",status_class="2xx"}} {n}"#);
+        let line = |route, n| format!(r#"gatehouse_requests_total{{method="GET",route="{route}",status_class="2xx"}} {n}"#);
         assert_eq!(requests, [line("other", 2), line("a", 1), line("b", 1)], "two by name, the rest together");
     }
 }

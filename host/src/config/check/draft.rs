@@ -38,6 +38,18 @@ pub(super) struct Broken {
     pub(super) error: String,
 }
 
+/// An item that could not be read: where it is and why.
+pub(super) struct BrokenItem<'a> {
+    pub(super) file: usize,
+    pub(super) section: &'static str,
+    /// None in a section that is one item.
+    pub(super) index: Option<usize>,
+    pub(super) error: &'a str,
+}
+
+/// The file of each item in a section, and its place there.
+pub(super) type Items = BTreeMap<&'static str, Vec<(usize, usize)>>;
+
 /// An item that others may refer to.
 pub(super) trait Named {
     fn name(&self) -> &str;
@@ -89,41 +101,26 @@ impl Draft {
         }
     }
 
-    /// How many items each of the files gives to each section.
-    pub(super) fn count_sections(&self, files: usize) -> BTreeMap<String, Vec<usize>> {
-        let counts = [
-            count(&self.listeners, files),
-            count(&self.upstreams, files),
-            count(&self.issuers, files),
-            count(&self.clients, files),
-            count(&self.plugins, files),
-            count(&self.routes, files),
-            count(&self.admin, files),
-            count(&self.access_log, files),
-            count(&self.drain, files),
-        ];
-        LISTS.iter().chain(&SINGLES).map(ToString::to_string).zip(counts).collect()
-    }
-
-    /// The healthy items as a document, with a listener if there is none.
-    pub(super) fn into_document(self) -> Document {
+    /// The healthy items as a document, with a listener if there is none, and where they came from.
+    pub(super) fn into_document(self) -> (Document, Items) {
+        let mut items = Items::new();
         let mut document = Document {
-            listeners: healthy(self.listeners).collect(),
-            admin: healthy(self.admin).next(),
-            access_log: healthy(self.access_log).next().unwrap_or_default(),
-            drain: healthy(self.drain).next().unwrap_or_default(),
-            upstreams: healthy(self.upstreams).collect(),
-            issuers: healthy(self.issuers).collect(),
-            clients: healthy(self.clients).collect(),
-            plugins: healthy(self.plugins).collect(),
-            routes: healthy(self.routes).collect(),
+            listeners: healthy(self.listeners, LISTS[0], &mut items),
+            upstreams: healthy(self.upstreams, LISTS[1], &mut items),
+            issuers: healthy(self.issuers, LISTS[2], &mut items),
+            clients: healthy(self.clients, LISTS[3], &mut items),
+            plugins: healthy(self.plugins, LISTS[4], &mut items),
+            routes: healthy(self.routes, LISTS[5], &mut items),
+            admin: healthy(self.admin, SINGLES[0], &mut items).pop(),
+            access_log: healthy(self.access_log, SINGLES[1], &mut items).pop().unwrap_or_default(),
+            drain: healthy(self.drain, SINGLES[2], &mut items).pop().unwrap_or_default(),
         };
         document.ensure_listener();
-        document
+        (document, items)
     }
 
-    /// Every item that could not be read: its file, its section, its index and the reason.
-    pub(super) fn broken(&self) -> Vec<(usize, &'static str, Option<usize>, &str)> {
+    /// Every item that could not be read.
+    pub(super) fn broken(&self) -> Vec<BrokenItem<'_>> {
         let lists = broken_in(&self.listeners, LISTS[0], true)
             .chain(broken_in(&self.upstreams, LISTS[1], true))
             .chain(broken_in(&self.issuers, LISTS[2], true))
@@ -156,24 +153,20 @@ fn read_item<T: DeserializeOwned>(slots: &mut Vec<Slot<T>>, file: usize, index: 
     true
 }
 
-fn count<T>(slots: &[Slot<T>], files: usize) -> Vec<usize> {
-    let mut counts = vec![0; files];
-    slots.iter().for_each(|slot| counts[slot.file] += 1);
-    counts
+fn healthy<T>(slots: Vec<Slot<T>>, section: &'static str, items: &mut Items) -> Vec<T> {
+    let places = items.entry(section).or_default();
+    let healthy = slots.into_iter().filter_map(|slot| {
+        let item = slot.item.ok()?;
+        places.push((slot.file, slot.index));
+        Some(item)
+    });
+    healthy.collect()
 }
 
-fn healthy<T>(slots: Vec<Slot<T>>) -> impl Iterator<Item = T> {
-    slots.into_iter().filter_map(|slot| slot.item.ok())
-}
-
-fn broken_in<'a, T>(
-    slots: &'a [Slot<T>],
-    section: &'static str,
-    list: bool,
-) -> impl Iterator<Item = (usize, &'static str, Option<usize>, &'a str)> {
+fn broken_in<'a, T>(slots: &'a [Slot<T>], section: &'static str, list: bool) -> impl Iterator<Item = BrokenItem<'a>> {
     slots.iter().filter_map(move |slot| {
-        let broken = slot.item.as_ref().err()?;
-        Some((slot.file, section, list.then_some(slot.index), broken.error.as_str()))
+        let error = slot.item.as_ref().err()?.error.as_str();
+        Some(BrokenItem { file: slot.file, section, index: list.then_some(slot.index), error })
     })
 }
 

@@ -10,36 +10,46 @@ use crate::config::problem::Code;
 
 /// The names that a document may refer to.
 pub(super) struct Names<'a> {
-    pub(super) upstreams: HashSet<&'a str>,
-    pub(super) issuers: HashSet<&'a str>,
-    pub(super) plugins: HashSet<&'a str>,
+    pub(super) upstreams: Known<'a>,
+    pub(super) issuers: Known<'a>,
+    pub(super) plugins: Known<'a>,
     pub(super) built_ins: HashSet<&'a str>,
 }
 
+/// The names of one section.
+pub(super) struct Known<'a> {
+    names: HashSet<&'a str>,
+    /// Whether these are all. Otherwise a name that is not among them may be right all the same.
+    whole: bool,
+}
+
 impl<'a> Names<'a> {
-    /// The names of all items. Finds names that are no names, and names used twice.
-    pub(super) fn collect(draft: &'a Draft, built_ins: &[&'a str], findings: &mut Findings) -> Self {
+    /// The names of all items. Finds names that are no names, and names used twice. With `whole` unset, there may be
+    /// items that could not be seen.
+    pub(super) fn collect(draft: &'a Draft, built_ins: &[&'a str], whole: bool, findings: &mut Findings) -> Self {
         unique("listeners", &draft.listeners, findings);
         unique("clients", &draft.clients, findings);
         unique("routes", &draft.routes, findings);
-        let built_ins: HashSet<&str> = built_ins.iter().copied().collect();
-        let mut plugins = unique("plugins", &draft.plugins, findings);
-        plugins.extend(&built_ins);
-        Names {
+        let mut names = Names {
             upstreams: unique("upstreams", &draft.upstreams, findings),
             issuers: unique("issuers", &draft.issuers, findings),
-            plugins,
-            built_ins,
+            plugins: unique("plugins", &draft.plugins, findings),
+            built_ins: built_ins.iter().copied().collect(),
+        };
+        names.plugins.names.extend(built_ins);
+        for known in [&mut names.upstreams, &mut names.issuers, &mut names.plugins] {
+            known.whole &= whole;
         }
+        names
     }
 }
 
 /// Finds a reference to something that is not there.
-pub(super) fn expect(at: &Place<'_>, kind: &str, name: &str, names: &HashSet<&str>, findings: &mut Findings) {
-    if names.contains(name) {
+pub(super) fn expect(at: &Place<'_>, kind: &str, name: &str, known: &Known<'_>, findings: &mut Findings) {
+    if known.names.contains(name) || !known.whole {
         return;
     }
-    let hint = findings.suggest(name, names.iter().copied());
+    let hint = findings.suggest(name, known.names.iter().copied());
     let finding = Finding::new(at, Code::Reference, format!("{name:?}"), format!("the name of {kind}"));
     findings.add(finding.maybe_hint(hint));
 }
@@ -54,7 +64,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     near.min().map(|(_, candidate)| candidate)
 }
 
-fn unique<'a, T: Named>(section: &str, slots: &'a [Slot<T>], findings: &mut Findings) -> HashSet<&'a str> {
+fn unique<'a, T: Named>(section: &str, slots: &'a [Slot<T>], findings: &mut Findings) -> Known<'a> {
     let mut first: HashMap<&str, &Slot<T>> = HashMap::with_capacity(slots.len());
     for slot in slots {
         let Some(name) = slot.name() else { continue };
@@ -71,7 +81,7 @@ fn unique<'a, T: Named>(section: &str, slots: &'a [Slot<T>], findings: &mut Find
             }
         }
     }
-    first.into_keys().collect()
+    Known { names: first.into_keys().collect(), whole: slots.iter().all(|slot| slot.name().is_some()) }
 }
 
 #[cfg(test)]

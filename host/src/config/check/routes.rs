@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Findings;
 use super::draft::Draft;
-use super::names::{self, Names};
+use super::names::{self, Known, Names};
 use super::rules::{self, Wanted};
 use super::upstreams::{exactly_one, review_weights};
 use crate::config::document::{PathMatch, Route, RouteMatch, Step, ValueMatch};
@@ -145,9 +145,9 @@ fn review_references(at: &Place<'_>, step: &Step, names: &Names<'_>, findings: &
 }
 
 // Anything but a text is for the plugin itself to refuse.
-fn expect_text(at: &Place<'_>, kind: &str, value: Option<&Value>, names: &HashSet<&str>, findings: &mut Findings) {
+fn expect_text(at: &Place<'_>, kind: &str, value: Option<&Value>, known: &Known<'_>, findings: &mut Findings) {
     if let Some(name) = value.and_then(Value::as_str) {
-        names::expect(at, kind, name, names, findings);
+        names::expect(at, kind, name, known, findings);
     }
 }
 

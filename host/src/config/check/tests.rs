@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::source::{Source, Sources};
-use crate::config::{Code, Finding, KeyPath, Loaded, Problems, load_sources};
+use crate::config::{Code, Finding, KeyPath, Loaded, Problems, Reviewed, load_sources};
 
 const BUILT_INS: [&str; 4] = ["jwt", "rate-limit", "transform", "aggregate"];
 
@@ -463,6 +463,89 @@ routes:
             "7:5: routes[2].name: got nothing, want \"name\", which is required",
         ],
     );
+}
+
+fn review_files(texts: &[&str]) -> Reviewed {
+    let files = texts.iter().enumerate().map(|(index, text)| Source::new(format!("{index}.yaml"), *text));
+    super::review(Sources::new(files.collect(), "/etc/gatehouse"), &BUILT_INS)
+}
+
+#[test]
+fn what_is_wrong_with_the_shape_hides_nothing_of_the_meaning() {
+    let text = "\
+upstreams:
+  - {name: orders, endpoints: [{url: orders}], endpiont: x}
+  - {name: users, endpoints: [{url: 'http://u:1', weight: much}], retry: {attempts: 0}}
+routes:
+  - name: a
+    match: [{path: {prefix: /a//b}, methods: get}]
+    chain:
+      - {plugin: jwt, config: {issuer: nobody}, nam: x}
+      - 7
+      - {plugin: jwk}
+    upstream: odrers
+    upstrem: x
+drain: {deadline: soon, ready_delay: 1s}
+";
+    refuses(
+        text,
+        &[
+            "2:38: upstreams[0].endpoints[0].url: got \"orders\", want http://HOST:PORT or https://HOST:PORT",
+            "2:48: upstreams[0].endpiont: got the unknown key \"endpiont\", want one of balance, circuit_breaker, discovery, \
+         endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
+            "3:59: upstreams[1].endpoints[0].weight: got \"much\", want a whole number",
+            "3:85: upstreams[1].retry.attempts: got 0, want 1 to 10",
+            "6:29: routes[0].match[0].path.prefix: got \"/a//b\", want a path without //",
+            "6:46: routes[0].match[0].methods: got \"get\", want a list (hint: write [\"get\"])",
+            "8:40: routes[0].chain[0].config.issuer: got \"nobody\", want the name of an issuer",
+            "8:49: routes[0].chain[0].nam: got the unknown key \"nam\", want one of config, name, on_error, plugin (hint: did you mean name?)",
+            "9:9: routes[0].chain[1]: got 7, want a map",
+            "10:18: routes[0].chain[2].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
+            "11:15: routes[0].upstream: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
+            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, timeouts, \
+         upstream, upstreams (hint: did you mean upstream?)",
+            "13:19: drain.deadline: got \"soon\" (not a number), want a duration such as 10ms, 1s or 5m",
+        ],
+    );
+}
+
+#[test]
+fn what_follows_from_a_problem_is_not_another() {
+    refuses("routes: [{name: a, upstream: 5}]\n", &["1:30: routes[0].upstream: got 5, want a text (hint: write \"5\" in quotes)"]);
+    refuses(
+        "routes: [{name: a, chain: [{plugin: jwt}], match: [{path: {exact: 5}}]}]\n",
+        &["1:67: routes[0].match[0].path.exact: got 5, want a text (hint: write \"5\" in quotes)"],
+    );
+    refuses(
+        "upstreams: [{nme: b}]\nroutes: [{name: a, upstream: b}]\n",
+        &[
+            "1:13: upstreams[0].name: got nothing, want \"name\", which is required",
+            "1:14: upstreams[0].nme: got the unknown key \"nme\", want one of balance, circuit_breaker, discovery, endpoints, health, \
+         name, retry, timeouts (hint: did you mean name?)",
+        ],
+    );
+    refuses("upstreams: 5\nroutes: [{name: a, upstream: b}]\n", &["1:12: upstreams: got 5, want a list (hint: write [5])"]);
+}
+
+#[test]
+fn the_healthy_part_is_handed_on_and_knows_its_lines() {
+    let texts = [
+        "plugins: [{name: mine, source: {file: a.wasm}, limits: {memory: 1KB}}, {name: jwt, isolation: request}]\n",
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}]}, {name: a}]\nroutes:\n  - {nam: x}\n  - name: b\n    chain:\n      - 7\n      - {plugin: mine}\n      - {plugin: jwt}\n    upstream: nobody\n",
+    ];
+    let reviewed = review_files(&texts);
+    assert_eq!(reviewed.problems.len(), 7, "{}", reviewed.problems);
+    let loaded = reviewed.loaded.expect("a healthy part");
+    let document = &loaded.document;
+    assert_eq!(document.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(), ["jwt"], "without the faulty one");
+    assert_eq!(document.upstreams.len(), 1, "the first of two of a name");
+    let plugins: Vec<&str> = document.routes[0].chain.iter().map(|step| step.plugin.as_str()).collect();
+    assert_eq!(plugins, ["jwt"], "steps that cannot be judged are left out");
+
+    let path = KeyPath::default().key("routes").index(0).key("chain").index(0).key("plugin");
+    let found = loaded.sources.locate(vec![Finding::new(path, Code::Plugin, "\"jwt\"", "another")]);
+    let place = (found[0].file.as_str(), found[0].line, found[0].column, found[0].path.as_str());
+    assert_eq!(place, ("1.yaml", 8, 18, "routes[1].chain[2].plugin"), "a later finding is found behind what was left out");
 }
 
 #[test]

@@ -141,7 +141,8 @@ fn headers(fields: Vec<FieldResult>) -> Option<HeaderMap> {
 }
 
 fn response(fetched: Fetched) -> Response {
-    let field = |(name, value): (&HeaderName, &HeaderValue)| FieldResult { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() };
+    let field =
+        |(name, value): (&HeaderName, &HeaderValue)| FieldResult { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() };
     Response { status: fetched.status.as_u16(), headers: fetched.headers.iter().map(field).collect(), body: fetched.body.into() }
 }
 

@@ -6,19 +6,21 @@ use crate::plugin::state::HostState;
 impl Host for HostState {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.count_host_call()?;
-        match self.log_bytes_left.checked_sub(message.len()) {
-            Some(left) => self.log_bytes_left = left,
-            None => {
-                self.plugin.handle.log_dropped();
-                return Ok(());
-            }
-        }
-        self.write(level, &message);
+        self.log_line(level, &message);
         Ok(())
     }
 }
 
 impl HostState {
+    /// Writes a line if the call may still write so much; otherwise drops and counts it.
+    pub(in crate::plugin) fn log_line(&mut self, level: Level, message: &str) {
+        match self.log_bytes_left.checked_sub(message.len()) {
+            Some(left) => self.log_bytes_left = left,
+            None => return self.plugin.handle.log_dropped(),
+        }
+        self.write(level, message);
+    }
+
     fn write(&self, level: Level, message: &str) {
         let (plugin, version) = (&*self.plugin.name, &*self.plugin.version);
         let request_id = self.call.as_ref().map(|call| call.id.to_string()).unwrap_or_default();

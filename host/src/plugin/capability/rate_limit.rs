@@ -18,7 +18,8 @@ impl Host for HostState {
         let checked = limit::Policy::new(policy.rate, policy.burst).map_err(|error| LimitReached::Refused(error.to_string()))?;
         let services = &call.services;
         let named = policy.name.map(|name| services.buckets.scope(&name));
-        let scope = named.as_ref().or(call.scope.as_ref()).ok_or_else(|| LimitReached::Refused("a policy without a name needs a route".into()))?;
+        let scope =
+            named.as_ref().or(call.scope.as_ref()).ok_or_else(|| LimitReached::Refused("a policy without a name needs a route".into()))?;
         let decision = services.buckets.take(scope, &bucket_key(call, key), &checked, cost, services.clock.now());
         let result = if decision.allowed { LimitResult::Allowed } else { LimitResult::Limited };
         services.decisions.limit(result, LimitSource::Local);

@@ -156,8 +156,25 @@ mod tests {
     #[test]
     fn malformed_chunks_are_refused() {
         for body in [
-            &b"\r\n"[..], b";x\r\n", b"g\r\n", b" 3\r\n", b"3 \r\n", b"3 ;x\r\n", b"+3\r\n", b"0x3\r\n", b"-1\r\n", b"3\nabc", b"3\r\rabc", b"00000000000000000\r\n",
-            b"10000000000000000\r\n", b"3\r\nabcd", b"3\r\nabc\n", b"3\r\nabc\r\r", b"3;\n\r\n", b"3;a\0\r\n", b"3;a\x7f\r\n",
+            &b"\r\n"[..],
+            b";x\r\n",
+            b"g\r\n",
+            b" 3\r\n",
+            b"3 \r\n",
+            b"3 ;x\r\n",
+            b"+3\r\n",
+            b"0x3\r\n",
+            b"-1\r\n",
+            b"3\nabc",
+            b"3\r\rabc",
+            b"00000000000000000\r\n",
+            b"10000000000000000\r\n",
+            b"3\r\nabcd",
+            b"3\r\nabc\n",
+            b"3\r\nabc\r\r",
+            b"3;\n\r\n",
+            b"3;a\0\r\n",
+            b"3;a\x7f\r\n",
         ] {
             check(body, Err(Violation::Chunk));
         }
@@ -165,7 +182,16 @@ mod tests {
 
     #[test]
     fn malformed_trailers_are_refused() {
-        for body in [&b"0\r\n\n"[..], b"0\r\nx\r\n", b"0\r\nx : y\r\n", b"0\r\n x: y\r\n", b"0\r\nx: y\n", b"0\r\nx: y\0\r\n", b"0\r\nx: a\rb\r\n", b"0\r\n: y\r\n"] {
+        for body in [
+            &b"0\r\n\n"[..],
+            b"0\r\nx\r\n",
+            b"0\r\nx : y\r\n",
+            b"0\r\n x: y\r\n",
+            b"0\r\nx: y\n",
+            b"0\r\nx: y\0\r\n",
+            b"0\r\nx: a\rb\r\n",
+            b"0\r\n: y\r\n",
+        ] {
             check(body, Err(Violation::Trailer));
         }
     }

@@ -255,7 +255,8 @@ static TOKEN: [bool; 256] = {
     let mut token = [false; 256];
     let mut byte = 0u8;
     while byte < 0x7f {
-        let symbol = matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        let symbol =
+            matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
         token[byte as usize] = byte.is_ascii_alphanumeric() || symbol;
         byte += 1;
     }

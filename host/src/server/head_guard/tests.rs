@@ -107,7 +107,21 @@ fn malformed_header_lines_are_refused() {
 #[test]
 fn malformed_request_lines_are_refused() {
     let request = |line: &str| format!("{line}\r\nhost: a\r\n\r\n");
-    for line in ["GET /", "GET", "GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / HTTP/1.1 ", "GET / a HTTP/1.1", "GET / http/1.1", "GET / HTTP/1", "GET / HTTP/1.1x", "GET / HTTP/1.\u{b}", "GET\t/\tHTTP/1.1", "GET / ", "GET / HTTP/11"] {
+    for line in [
+        "GET /",
+        "GET",
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET / a HTTP/1.1",
+        "GET / http/1.1",
+        "GET / HTTP/1",
+        "GET / HTTP/1.1x",
+        "GET / HTTP/1.\u{b}",
+        "GET\t/\tHTTP/1.1",
+        "GET / ",
+        "GET / HTTP/11",
+    ] {
         refused(request(line), Violation::RequestLine);
     }
     refused("\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", Violation::RequestLine);
@@ -116,8 +130,28 @@ fn malformed_request_lines_are_refused() {
     for line in ["G(T / HTTP/1.1", "GE\0T / HTTP/1.1", "GET: / HTTP/1.1", "G\u{e9}T / HTTP/1.1"] {
         refused(request(line), Violation::Method);
     }
-    for target in ["*", "x", "a:443", "//\t", "/a\0", "/a\x7f", "/a\u{e9}", "/a#b", "/a<b", "/a\\b", "/?\"", "http://", "http:///x", "http://a b", "?a", "http://a/#b"] {
-        refused(request(&format!("GET {target} HTTP/1.1")), if target == "http://a b" { Violation::RequestLine } else { Violation::Target });
+    for target in [
+        "*",
+        "x",
+        "a:443",
+        "//\t",
+        "/a\0",
+        "/a\x7f",
+        "/a\u{e9}",
+        "/a#b",
+        "/a<b",
+        "/a\\b",
+        "/?\"",
+        "http://",
+        "http:///x",
+        "http://a b",
+        "?a",
+        "http://a/#b",
+    ] {
+        refused(
+            request(&format!("GET {target} HTTP/1.1")),
+            if target == "http://a b" { Violation::RequestLine } else { Violation::Target },
+        );
     }
     refused(request("CONNECT / HTTP/1.1"), Violation::Target);
     refused(request("CONNECT a HTTP/1.1"), Violation::Target);
@@ -345,7 +379,8 @@ async fn a_broken_chunk_fails_the_body_after_what_was_right() {
     let right = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec();
     let stream = [&right[..], b"x\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"].concat();
     for first in 0..=stream.len() {
-        let (mut guard, handle) = HeadGuard::new(Script::new([stream[..first].to_vec(), stream[first..].to_vec()], true), Limits::default());
+        let (mut guard, handle) =
+            HeadGuard::new(Script::new([stream[..first].to_vec(), stream[first..].to_vec()], true), Limits::default());
         let got = read_out(&mut guard, 8192);
         assert_eq!(got, Got { bytes: right.clone(), end: End::Failed(io::ErrorKind::InvalidData) }, "split at {first}");
         assert_eq!(handle.body_violation(), Some(Violation::Chunk), "the reason is known");
@@ -355,7 +390,8 @@ async fn a_broken_chunk_fails_the_body_after_what_was_right() {
 #[tokio::test]
 async fn memory_for_an_endless_head_is_bounded() {
     let pieces = (0..1000).map(|_| vec![b'a'; 1000]);
-    let (mut guard, handle) = HeadGuard::new(Script::new([b"GET / HTTP/1.1\r\nx: ".to_vec()].into_iter().chain(pieces), false), Limits::default());
+    let (mut guard, handle) =
+        HeadGuard::new(Script::new([b"GET / HTTP/1.1\r\nx: ".to_vec()].into_iter().chain(pieces), false), Limits::default());
     assert_eq!(read_out(&mut guard, 8192).bytes, STAND_IN, "refused");
     assert_eq!(handle.violation_for(0), Some(Violation::HeadTooLarge), "for its size");
     assert!(guard.held.is_empty(), "a refused head is dropped");
@@ -390,7 +426,8 @@ async fn a_declined_upgrade_leaves_the_next_request_whole() {
     let next = b"GET /2 HTTP/1.1\r\nhost: a\r\n\r\n".to_vec();
     let stream = [&offer[..], &next].concat();
     for first in 0..=stream.len() {
-        let (mut guard, handle) = HeadGuard::new(Script::new([stream[..first].to_vec(), stream[first..].to_vec()], true), Limits::default());
+        let (mut guard, handle) =
+            HeadGuard::new(Script::new([stream[..first].to_vec(), stream[first..].to_vec()], true), Limits::default());
         assert_eq!(read_out(&mut guard, 4096).bytes, offer, "split at {first}");
         drop(handle.admit().expect("a fine request"));
         assert_eq!(read_out(&mut guard, 4096), Got { bytes: next.clone(), end: End::Closed }, "split at {first}");
@@ -453,7 +490,12 @@ async fn serve<IO: Read + Write + Unpin + 'static>(io: IO, limits: Limits, paths
     http1::Builder::new().header_read_timeout(None).serve_connection(guard, service).await
 }
 
-async fn answer(request: Request<Incoming>, admission: Result<Admission, Violation>, paths: &RefCell<Vec<String>>, handle: &GuardHandle) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    admission: Result<Admission, Violation>,
+    paths: &RefCell<Vec<String>>,
+    handle: &GuardHandle,
+) -> Response<Full<Bytes>> {
     let _admission = match admission {
         Ok(admission) => admission,
         Err(violation) => return plain(violation.status(), violation.to_string()),
@@ -544,8 +586,22 @@ async fn a_broken_body_can_still_be_answered() {
 #[tokio::test(start_paused = true)]
 async fn hyper_reads_from_random_bytes_what_the_guard_let_through() {
     let mut random = fastrand::Rng::with_seed(9);
-    let spice: [&[u8]; 14] =
-        [b"\r\n", b"\n", b"\r", b" ", b":", b"\0", b"\t", b"content-length: 5\r\n", b"transfer-encoding: chunked\r\n", b"host: b\r\n", b"0\r\n\r\n", b"\x80", b"HTTP/1.0", b"upgrade: x\r\n"];
+    let spice: [&[u8]; 14] = [
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b" ",
+        b":",
+        b"\0",
+        b"\t",
+        b"content-length: 5\r\n",
+        b"transfer-encoding: chunked\r\n",
+        b"host: b\r\n",
+        b"0\r\n\r\n",
+        b"\x80",
+        b"HTTP/1.0",
+        b"upgrade: x\r\n",
+    ];
     for round in 0..4000 {
         let mut stream: Vec<u8> = (0..3).flat_map(|_| random_request(&mut random)).collect();
         for _ in 0..random.usize(..3) {
@@ -564,7 +620,10 @@ async fn hyper_reads_from_random_bytes_what_the_guard_let_through() {
         let _ = http1::Builder::new().header_read_timeout(None).serve_connection(guard, service).await;
         let text = stream.escape_ascii().to_string();
         // hyper's own 400 has no body; ours always has one.
-        assert!(!responses(&written.borrow()).iter().any(|(status, body)| *status == 400 && body.is_empty()), "round {round}: hyper refused {text}");
+        assert!(
+            !responses(&written.borrow()).iter().any(|(status, body)| *status == 400 && body.is_empty()),
+            "round {round}: hyper refused {text}"
+        );
         assert!(paths.borrow().len() as u64 <= handle.shared.passed(), "round {round}: hyper saw a request we did not: {text}");
         assert!(paths.borrow().iter().all(|path| path.starts_with('/')), "round {round}: {text}");
     }
@@ -770,7 +829,9 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
 async fn an_answer_survives_a_client_that_keeps_sending() {
     tokio::task::LocalSet::new()
         .run_until(async {
-            for head in ["POST / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 50000\r\n\r\n"] {
+            for head in
+                ["POST / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 50000\r\n\r\n"]
+            {
                 let (mut client, server) = tcp_pair().await;
                 tokio::task::spawn_local(serve(TokioIo::new(server), Limits::default(), Rc::default()));
                 client.write_all(head.as_bytes()).await.unwrap();

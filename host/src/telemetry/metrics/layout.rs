@@ -1,9 +1,7 @@
 //! Layout: which place of which block counts what. The one page that counting and publishing must agree on.
 
 use super::buckets::Buckets;
-use super::labels::{
-    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass,
-};
+use super::labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
 use super::members::Part;
 
 /// A route's block: methods by status classes.

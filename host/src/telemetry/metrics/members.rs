@@ -86,8 +86,7 @@ impl<const N: usize> Members<N> {
     }
 
     fn admit(&mut self, labels: Vec<String>) -> u32 {
-        let slot =
-            Slot { stamp: self.next_stamp, unheld_sweeps: 0, member: Some(Arc::new(Member::new(labels.clone()))) };
+        let slot = Slot { stamp: self.next_stamp, unheld_sweeps: 0, member: Some(Arc::new(Member::new(labels.clone()))) };
         self.next_stamp = self.next_stamp.wrapping_add(1);
         let index = self.place(slot);
         self.by_labels.insert(labels, index);
@@ -136,13 +135,7 @@ impl<const N: usize> Slot<N> {
 
 impl<const N: usize> Member<N> {
     fn new(labels: Vec<String>) -> Self {
-        Self {
-            labels,
-            common: Block::new(),
-            workers: Mutex::new(Vec::new()),
-            shown: AtomicU64::new(0),
-            folded: AtomicU64::new(0),
-        }
+        Self { labels, common: Block::new(), workers: Mutex::new(Vec::new()), shown: AtomicU64::new(0), folded: AtomicU64::new(0) }
     }
 
     /// Adds a worker's block.

@@ -25,10 +25,8 @@ const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 128;
 
 /// Wide, because guests measure seconds, bytes and counts alike.
-const BOUNDS: [f64; 19] = [
-    0.00001, 0.0001, 0.00025, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 100.0,
-    1_000.0, 10_000.0,
-];
+const BOUNDS: [f64; 19] =
+    [0.00001, 0.0001, 0.00025, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 100.0, 1_000.0, 10_000.0];
 
 const DROPPED: &str = "gatehouse_plugin_metrics_dropped_total";
 
@@ -152,9 +150,9 @@ impl Store {
             let (_, metrics) = family.or_insert_with(|| (series.kind, Vec::new()));
             metrics.push(series.metric(&plugin.name));
         }
-        let named = families.into_iter().map(|(name, (kind, metrics))| {
-            text::family(&name, "A metric of a plugin's own.", kind.metric_type(), metrics)
-        });
+        let named = families
+            .into_iter()
+            .map(|(name, (kind, metrics))| text::family(&name, "A metric of a plugin's own.", kind.metric_type(), metrics));
         named.chain([dropped(&plugins)]).collect()
     }
 }
@@ -172,13 +170,7 @@ fn dropped(plugins: &[Arc<Plugin>]) -> MetricFamily {
 
 impl Plugin {
     fn new(name: &str, names: Arc<Names>) -> Self {
-        Self {
-            name: name.to_owned(),
-            names,
-            hasher: RandomState::new(),
-            series: RwLock::default(),
-            dropped: AtomicU64::new(0),
-        }
+        Self { name: name.to_owned(), names, hasher: RandomState::new(), series: RwLock::default(), dropped: AtomicU64::new(0) }
     }
 
     fn measure(&self, kind: Kind, name: &str, labels: &[(&str, &str)], apply: impl FnOnce(&Value)) {
@@ -311,9 +303,7 @@ impl Series {
         match self.kind {
             Kind::Counter => text::counter(&labels, counts[0]),
             Kind::Gauge => text::gauge(&labels, f64::from_bits(counts[0])),
-            Kind::Histogram => {
-                text::histogram(&labels, &BOUNDS, &counts[..=BOUNDS.len()], f64::from_bits(counts[BOUNDS.len() + 1]))
-            }
+            Kind::Histogram => text::histogram(&labels, &BOUNDS, &counts[..=BOUNDS.len()], f64::from_bits(counts[BOUNDS.len() + 1])),
         }
     }
 }
@@ -346,9 +336,7 @@ fn valid(kind: Kind, name: &str, labels: &Labels<'_>) -> bool {
 /// Whether a name matches `[a-z][a-z0-9_]*` and is of a bearable length.
 fn valid_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    name.len() <= LONGEST_NAME
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.bytes().all(allowed)
+    name.len() <= LONGEST_NAME && name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(allowed)
 }
 
 fn shortened(value: &str) -> &str {
@@ -424,10 +412,7 @@ mod tests {
         acme.count("hits", &[("a", "2"), ("b", "1")], 1);
         check(
             &store,
-            &[
-                r#"gatehouse_plugin_hits_total{plugin="acme",a="1",b="2"} 2"#,
-                r#"gatehouse_plugin_hits_total{plugin="acme",a="2",b="1"} 1"#,
-            ],
+            &[r#"gatehouse_plugin_hits_total{plugin="acme",a="1",b="2"} 2"#, r#"gatehouse_plugin_hits_total{plugin="acme",a="2",b="1"} 1"#],
         );
     }
 

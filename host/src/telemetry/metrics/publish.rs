@@ -5,12 +5,9 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::buckets;
 use super::family::Row;
-use super::labels::{
-    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass,
-};
+use super::labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
 use super::layout::{
-    self, DECISIONS, FAULTS, INSTANCES, LOG_DROPPED, OVERHEAD, PHASE_WIDTH, PLUGIN, ROUTE, TIMINGS, TRIES, UPSTREAM,
-    plugin_part,
+    self, DECISIONS, FAULTS, INSTANCES, LOG_DROPPED, OVERHEAD, PHASE_WIDTH, PLUGIN, ROUTE, TIMINGS, TRIES, UPSTREAM, plugin_part,
 };
 use super::text;
 
@@ -87,12 +84,7 @@ pub fn timings(counts: &[u64; TIMINGS]) -> [MetricFamily; 3] {
 /// What capabilities decided.
 pub fn decisions(counts: &[u64; DECISIONS]) -> [MetricFamily; 2] {
     [
-        text::family(
-            "gatehouse_ratelimit_decisions_total",
-            "Requests for tokens, by who decided.",
-            MetricType::COUNTER,
-            limits(counts),
-        ),
+        text::family("gatehouse_ratelimit_decisions_total", "Requests for tokens, by who decided.", MetricType::COUNTER, limits(counts)),
         text::family("gatehouse_auth_total", "Credentials that were checked.", MetricType::COUNTER, auths(counts)),
     ]
 }
