@@ -36,7 +36,7 @@ TOKENS = 200
 def main() -> int:
     options = parse_arguments()
     end_on_signals()
-    programs = tools.programs(options.tools)
+    programs = tools.programs(options.tools, latency=not options.no_latency)
     origin = options.origin or tools.build("gatehouse-benches", "bench-origin")
     lineup = choose(options, programs)
     say("contenders: " + "; ".join(contender.name for contender in lineup))

@@ -39,12 +39,15 @@ def run(command: list[str | Path], **options) -> None:
         raise SystemExit(f"bench-load: {command[0]} failed with status {error.returncode}") from error
 
 
-def programs(folder: Path) -> dict[str, str]:
-    """The path of every program of others, after installing those that are missing."""
+def programs(folder: Path, latency: bool) -> dict[str, str]:
+    """The path of every program of others, after installing those that are missing. oha serves the latency part alone."""
     folder.mkdir(parents=True, exist_ok=True)
     install_packages()
     found = {name: find(name) for name in PACKAGES}
-    return found | {"envoy": envoy(folder), "oha": oha(folder)}
+    found["envoy"] = envoy(folder)
+    if latency:
+        found["oha"] = oha(folder)
+    return found
 
 
 def find(name: str) -> str | None:
