@@ -61,7 +61,7 @@ pub struct Traveller {
     pub faulted: bool,
     /// How long each step took on the way in.
     pub took: SmallVec<[Duration; 8]>,
-    reached: SmallVec<[Reached; 8]>,
+    reached: Vec<Reached>,
     secure: bool,
 }
 
@@ -71,7 +71,7 @@ struct Reached {
     /// Which version handled it.
     usage: Arc<Usage>,
     state: Option<Vec<u8>>,
-    edits: SmallVec<[ResponseEdit; 4]>,
+    edits: Vec<ResponseEdit>,
 }
 
 /// What a worker lends to a chain.
@@ -96,7 +96,7 @@ impl Traveller {
             answered_by: None,
             faulted: false,
             took: SmallVec::new(),
-            reached: SmallVec::new(),
+            reached: Vec::new(),
             secure,
         }
     }
@@ -115,7 +115,7 @@ impl Traveller {
     }
 
     /// Remembers a step for the way back, if it has anything to do there.
-    fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: SmallVec<[ResponseEdit; 4]>) {
+    fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: Vec<ResponseEdit>) {
         if usage.needs.response || !edits.is_empty() {
             self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits });
         }
@@ -204,7 +204,7 @@ impl Step {
     fn forward_now(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Option<Result<Option<Reply>, Error>> {
         let usage = &self.usage;
         if !usage.needs.request {
-            traveller.reach(place, usage, None, SmallVec::new());
+            traveller.reach(place, usage, None, Vec::new());
             return Some(Ok(None));
         }
         let waits = usage.waits || matches!(usage.needs.request_body, BodyMode::Buffered(_)) || self.on_error == OnError::Previous;
@@ -248,7 +248,7 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Result<Result<Option<Reply>, Fault>, Error> {
         if !usage.needs.request {
-            traveller.reach(place, usage, None, SmallVec::new());
+            traveller.reach(place, usage, None, Vec::new());
             return Ok(Ok(None));
         }
         if let BodyMode::Buffered(limit) = usage.needs.request_body {

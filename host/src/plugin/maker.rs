@@ -23,7 +23,7 @@ pub struct Maker(Arc<Queues>);
 #[derive(Default)]
 struct Queues {
     wanted: SegQueue<Arc<Usage>>,
-    used: SegQueue<Instance>,
+    used: SegQueue<Box<Instance>>,
     asleep: AtomicBool,
     thread: std::sync::OnceLock<Thread>,
 }
@@ -62,7 +62,7 @@ impl Maker {
     }
 
     /// Takes a used instance apart, later.
-    pub fn retire(&self, instance: Instance) {
+    pub fn retire(&self, instance: Box<Instance>) {
         self.0.used.push(instance);
         self.0.wake();
     }
@@ -118,7 +118,7 @@ async fn fill(usage: &Arc<Usage>) {
     while usage.ready.len() < usage.depth() {
         let Ok(permit) = Arc::clone(&usage.permits).try_acquire_owned() else { return };
         match Instance::make(usage, permit).await {
-            Ok((instance, _)) => drop(usage.ready.push(instance)),
+            Ok((instance, _)) => drop(usage.ready.push(Box::new(instance))),
             Err(fault) => {
                 tracing::warn!(plugin = %usage.plugin.name, version = %usage.plugin.version, %fault, "instance not made");
                 return;

@@ -26,7 +26,7 @@ struct Slot {
     /// Which usage this is; an index is used again after its usage is gone.
     serial: u64,
     usage: Weak<Usage>,
-    idle: Vec<Instance>,
+    idle: Vec<Box<Instance>>,
     /// Instances on loan.
     busy: usize,
     /// Calls that the breaker has not heard of.
@@ -35,7 +35,7 @@ struct Slot {
 
 /// An instance on loan.
 pub struct Lease {
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     usage: Arc<Usage>,
     pools: Rc<Pools>,
 }
@@ -87,7 +87,7 @@ impl Pools {
         Ok(instance.map(|instance| self.lend(usage, instance)))
     }
 
-    fn lend(self: &Rc<Self>, usage: &Arc<Usage>, instance: Instance) -> Lease {
+    fn lend(self: &Rc<Self>, usage: &Arc<Usage>, instance: Box<Instance>) -> Lease {
         Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) }
     }
 
@@ -116,7 +116,7 @@ impl Pools {
         }
     }
 
-    fn idle(&self, usage: &Arc<Usage>) -> Option<Instance> {
+    fn idle(&self, usage: &Arc<Usage>) -> Option<Box<Instance>> {
         self.with_slot(usage, |slot| {
             let idle = slot.idle.pop();
             slot.busy += usize::from(idle.is_some());
@@ -124,13 +124,13 @@ impl Pools {
         })
     }
 
-    fn ready(&self, usage: &Arc<Usage>) -> Option<Instance> {
+    fn ready(&self, usage: &Arc<Usage>) -> Option<Box<Instance>> {
         let ready = take_ready(usage);
         self.with_slot(usage, |slot| slot.busy += usize::from(ready.is_some()));
         ready
     }
 
-    fn keep(&self, usage: &Arc<Usage>, instance: Instance) {
+    fn keep(&self, usage: &Arc<Usage>, instance: Box<Instance>) {
         usage.breaker.succeeded();
         let retired = self.with_slot(usage, |slot| {
             slot.busy = slot.busy.saturating_sub(1);
@@ -165,7 +165,7 @@ impl Pools {
     }
 }
 
-fn take_ready(usage: &Arc<Usage>) -> Option<Instance> {
+fn take_ready(usage: &Arc<Usage>) -> Option<Box<Instance>> {
     let instance = usage.ready.pop();
     if instance.is_none() {
         usage.deepen();
@@ -176,7 +176,7 @@ fn take_ready(usage: &Arc<Usage>) -> Option<Instance> {
     instance
 }
 
-async fn make_now(usage: &Arc<Usage>) -> Result<Instance, Fault> {
+async fn make_now(usage: &Arc<Usage>) -> Result<Box<Instance>, Fault> {
     let permits = Arc::clone(&usage.permits);
     let permit = match Arc::clone(&permits).try_acquire_owned() {
         Ok(permit) => permit,
@@ -187,5 +187,5 @@ async fn make_now(usage: &Arc<Usage>) -> Result<Instance, Fault> {
             .ok_or_else(|| Fault::NoInstance(format!("all {} are in use", usage.limits.instances)))?,
     };
     let (instance, _) = Instance::make(usage, permit).await?;
-    Ok(instance)
+    Ok(Box::new(instance))
 }

@@ -63,7 +63,7 @@ pub struct Usage {
     /// One for each instance alive.
     pub(super) permits: Arc<Semaphore>,
     /// Single-use instances made ahead of time.
-    pub(super) ready: ArrayQueue<Instance>,
+    pub(super) ready: ArrayQueue<Box<Instance>>,
     depth: AtomicUsize,
     pub(super) refilling: AtomicBool,
     pub(super) maker: Maker,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use smallvec::SmallVec;
 
 use crate::caller::{Caller, Stated};
 
@@ -71,13 +70,13 @@ pub enum ResponseEdit {
     Body(Bytes),
 }
 
-/// Changes to a request that goes on.
+/// Changes to a request that goes on. Lists rather than arrays in place: a verdict is moved several times on its way.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Now.
-    pub request: SmallVec<[RequestEdit; 4]>,
+    pub request: Vec<RequestEdit>,
     /// On the way back.
-    pub response: SmallVec<[ResponseEdit; 4]>,
+    pub response: Vec<ResponseEdit>,
     /// For the plugin's own response phase.
     pub state: Option<Vec<u8>>,
 }
@@ -106,7 +105,7 @@ pub enum RequestVerdict {
 #[derive(Debug)]
 pub enum ResponseVerdict {
     /// On to the plugin before.
-    Next(SmallVec<[ResponseEdit; 4]>),
+    Next(Vec<ResponseEdit>),
     /// Answer this instead.
     Respond(Reply),
 }
@@ -153,7 +152,7 @@ fn check_changes(changes: types::Changes, usage: &Usage) -> Result<Changes, Faul
     }
     at_most("edits", changes.request.len(), MAX_EDITS)?;
     let mut budget = MAX_HEADER_BYTES;
-    let mut edits = SmallVec::with_capacity(changes.request.len());
+    let mut edits = Vec::with_capacity(changes.request.len());
     for edit in changes.request {
         edits.push(request_edit(edit, usage, &mut budget)?);
     }
@@ -173,10 +172,10 @@ fn request_edit(edit: types::Edit, usage: &Usage, budget: &mut usize) -> Result<
     })
 }
 
-fn response_edits(edits: Vec<types::ResponseEdit>, usage: &Usage) -> Result<SmallVec<[ResponseEdit; 4]>, Fault> {
+fn response_edits(edits: Vec<types::ResponseEdit>, usage: &Usage) -> Result<Vec<ResponseEdit>, Fault> {
     at_most("response edits", edits.len(), MAX_EDITS)?;
     let mut budget = MAX_HEADER_BYTES;
-    let mut checked = SmallVec::with_capacity(edits.len());
+    let mut checked = Vec::with_capacity(edits.len());
     for edit in edits {
         checked.push(response_edit(edit, usage, &mut budget)?);
     }
