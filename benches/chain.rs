@@ -123,8 +123,10 @@ fn component(name: &str) -> Vec<u8> {
     std::fs::read(built).expect("built with the gateway")
 }
 
+/// As long as a gateway's own requests would leave it; one that is not ready then is made on the path, and counted there.
 fn wait_until_ready(usage: &Arc<Usage>) {
-    while usage.isolation == Isolation::Request && usage.ready() == 0 {
+    let began = Instant::now();
+    while usage.isolation == Isolation::Request && usage.ready() == 0 && began.elapsed() < Duration::from_millis(5) {
         std::thread::yield_now();
     }
 }

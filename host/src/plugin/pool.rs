@@ -113,6 +113,10 @@ impl Pools {
                 0 => *slot = Slot::default(),
                 _ => slot.idle.retain(|instance| !instance.is_old()),
             }
+            // A filling that was cut short, because instances were short just then, is taken up again.
+            if let Some(usage) = slot.usage.upgrade().filter(|usage| usage.isolation == Isolation::Request) {
+                top_up(&usage);
+            }
         }
     }
 
@@ -170,10 +174,14 @@ fn take_ready(usage: &Arc<Usage>) -> Option<Box<Instance>> {
     if instance.is_none() {
         usage.deepen();
     }
+    top_up(usage);
+    instance
+}
+
+fn top_up(usage: &Arc<Usage>) {
     if usage.ready.len() * 2 < usage.depth() {
         usage.maker.refill(usage);
     }
-    instance
 }
 
 async fn make_now(usage: &Arc<Usage>) -> Result<Box<Instance>, Fault> {

@@ -66,7 +66,8 @@ fn tagged(kind: u8, parts: &[&[u8]]) -> KeyBytes {
     key
 }
 
-/// Never earlier than the tokens are there.
+/// Never earlier than the tokens are there, but for the rounding of the buckets' own arithmetic: ten seconds and a few
+/// nanoseconds are ten seconds, not ten and a millisecond, which a client would read as eleven.
 fn millis_up(duration: Duration) -> u64 {
-    duration.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)
+    duration.as_nanos().saturating_sub(1_000).div_ceil(1_000_000).try_into().unwrap_or(u64::MAX)
 }
