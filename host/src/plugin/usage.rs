@@ -88,7 +88,7 @@ pub(super) struct Parts {
 }
 
 impl Usage {
-    /// Configures a first instance to learn what the plugin needs, and keeps it for the first request.
+    /// Configures a first instance to learn what the plugin needs, and lets it go: it was made before its needs were known.
     pub(super) async fn new(parts: Parts) -> Result<Arc<Self>, Fault> {
         let mut usage = Self::from_parts(parts);
         usage.needs = usage.learn_needs().await?;
