@@ -207,7 +207,8 @@ impl Step {
             traveller.reach(place, usage, None, Vec::new());
             return Some(Ok(None));
         }
-        let waits = usage.waits || matches!(usage.needs.request_body, BodyMode::Buffered(_)) || self.on_error == OnError::Previous;
+        let buffers = matches!(usage.needs.request_body_of(&traveller.head.headers), BodyMode::Buffered(_));
+        let waits = usage.waits || buffers || self.on_error == OnError::Previous;
         if waits {
             return None;
         }
@@ -251,7 +252,7 @@ impl Step {
             traveller.reach(place, usage, None, Vec::new());
             return Ok(Ok(None));
         }
-        if let BodyMode::Buffered(limit) = usage.needs.request_body {
+        if let BodyMode::Buffered(limit) = usage.needs.request_body_of(&traveller.head.headers) {
             buffer_request(traveller, limit).await?;
         }
         let mut lease = match tools.pools.lease(usage).await {
@@ -299,6 +300,7 @@ impl Step {
     }
 
     fn go_on(&self, place: usize, usage: &Arc<Usage>, traveller: &mut Traveller, changes: Changes, lease: Lease, tools: &Tools<'_>) {
+        let body = usage.needs.request_body_of(&traveller.head.headers);
         changes.request.into_iter().for_each(|edit| traveller.apply(edit));
         if let Some(call) = &mut traveller.call {
             if let Some(caller) = call.candidate.take() {
@@ -306,7 +308,7 @@ impl Step {
             }
         }
         traveller.reach(place, usage, changes.state, changes.response);
-        match usage.needs.request_body {
+        match body {
             BodyMode::Streamed if !traveller.body.is_empty() => stage::on_request(self, place, usage, traveller, lease, tools),
             _ => lease.give_back(),
         }
@@ -357,7 +359,8 @@ impl Step {
         from_gateway: bool,
         tools: &Tools<'_>,
     ) -> Result<Option<Reply>, Error> {
-        if let BodyMode::Buffered(limit) = usage.needs.response_body {
+        let body = usage.needs.response_body_of(response.headers());
+        if let BodyMode::Buffered(limit) = body {
             Box::pin(buffer_response(response, limit, &self.name)).await?;
         }
         let began = Instant::now();
@@ -374,7 +377,7 @@ impl Step {
             }
             ResponseVerdict::Next(edits) => {
                 edits.into_iter().for_each(|edit| apply(edit, response));
-                match usage.needs.response_body {
+                match body {
                     BodyMode::Streamed if !response.body().is_empty() => stage::on_response(self, usage, traveller, response, lease, tools),
                     _ => lease.give_back(),
                 }

@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod instance;
 pub mod load;
 pub mod maker;
+pub mod media_type;
 pub mod needs;
 pub mod pool;
 pub mod state;

@@ -162,6 +162,29 @@ async fn a_buffered_response_body_is_shown_whole_and_can_be_replaced() {
 }
 
 #[tokio::test]
+async fn a_body_of_a_type_that_was_not_asked_for_passes_unseen_at_any_length() {
+    let long = "x".repeat(101);
+    let origin = Origin::start({
+        let long = long.clone();
+        move |request| Answer::new(200, &[("content-type", request.header("x-answer").as_deref().unwrap_or("text/x"))], &long)
+    })
+    .await;
+    let config = json!({"request_buffer": 100, "response_buffer": 100, "body_types": ["application/json", "*/*+json"], "upper": true});
+    let gateway = start(&origin.url(), &[config]).await;
+    let sent = |kind: &str, answer: &str| request("POST", "/").header("content-type", kind).header("x-answer", answer).body(long.clone());
+
+    let response = gateway.ask(sent("image/png", "text/plain")).await;
+    assert_eq!((response.status, response.text()), (200, long.clone()), "{}", response.head);
+    assert_eq!(origin.request().body, long.as_bytes(), "neither was cut, nor put in capitals");
+    let testimony = testimony(&response);
+    assert_eq!((&testimony["body"], &testimony["state"]["body"]), (&Value::Null, &Value::Null), "nor was either shown");
+
+    gateway.ask(sent("application/json", "text/plain")).await.assert_problem(413, "body_too_large");
+    let large = gateway.ask(sent("image/png", "application/problem+json; charset=utf-8")).await;
+    assert_eq!((large.status, large.header("x-gatehouse-error")), (502, Some("body_too_large")), "{}", large.head);
+}
+
+#[tokio::test]
 async fn a_streamed_request_body_passes_through_the_plugin() {
     let origin = Origin::saying("through").await;
     let gateway = start(&origin.url(), &[json!({"request_body": "streamed", "upper": true})]).await;

@@ -86,7 +86,7 @@ impl<'a> RequestParts<'a> {
             headers: &self.headers,
             others: self.others.as_deref(),
             client: client.map(ClientText::param),
-            body: whole(&traveller.body).filter(|_| is_buffered(usage.needs.request_body)),
+            body: whole(&traveller.body).filter(|_| is_buffered(usage.needs.request_body_of(&head.headers))),
         }
     }
 }
@@ -112,7 +112,7 @@ pub async fn response(
         client: client.as_ref().map(ClientText::param),
         state: shown.state,
         from_gateway: shown.from_gateway,
-        body: whole(shown.response.body()).filter(|_| is_buffered(needs.response_body)),
+        body: whole(shown.response.body()).filter(|_| is_buffered(needs.response_body_of(map))),
     };
     instance.on_response(call, response).await
 }

@@ -1,8 +1,9 @@
 //! What a plugin declared that it needs, checked once and kept in the types of the request path.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 use super::bindings::gatehouse::plugin::types;
+use super::media_type::MediaTypes;
 
 /// Names a plugin may declare.
 const MAX_HEADERS: usize = 64;
@@ -36,6 +37,8 @@ pub struct Needs {
     pub request_body: BodyMode,
     /// The response body.
     pub response_body: BodyMode,
+    /// The types of the bodies it is shown.
+    pub body_types: MediaTypes,
     /// Whether the authenticated client is shown.
     pub client: bool,
     /// Whether its claims are, too.
@@ -44,6 +47,26 @@ pub struct Needs {
     pub all_request_headers: bool,
     /// Whether all other response headers are shown.
     pub all_response_headers: bool,
+}
+
+impl Needs {
+    /// How the plugin gets the body of a request with these headers.
+    pub fn request_body_of(&self, headers: &HeaderMap) -> BodyMode {
+        self.of_type(self.request_body, headers)
+    }
+
+    /// How the plugin gets the body of a response with these headers.
+    pub fn response_body_of(&self, headers: &HeaderMap) -> BodyMode {
+        self.of_type(self.response_body, headers)
+    }
+
+    fn of_type(&self, mode: BodyMode, headers: &HeaderMap) -> BodyMode {
+        match mode {
+            BodyMode::None => BodyMode::None,
+            mode if self.body_types.take(headers) => mode,
+            _ => BodyMode::None,
+        }
+    }
 }
 
 impl TryFrom<types::Needs> for Needs {
@@ -60,6 +83,7 @@ impl TryFrom<types::Needs> for Needs {
             response_headers: names(&declared.response_headers)?,
             request_body: body(declared.request_body, request, "request")?,
             response_body: body(declared.response_body, response, "response")?,
+            body_types: MediaTypes::parse(&declared.body_types)?,
             client: declared.wants.intersects(types::Wants::CLIENT | types::Wants::CLAIMS),
             claims: declared.wants.contains(types::Wants::CLAIMS),
             all_request_headers: declared.wants.contains(types::Wants::ALL_REQUEST_HEADERS),

@@ -23,6 +23,7 @@ impl Needs {
             response_headers: Default::default(),
             request_body: raw::BodyMode::None,
             response_body: raw::BodyMode::None,
+            body_types: Default::default(),
             wants: raw::Wants::empty(),
         })
     }
@@ -94,6 +95,14 @@ impl Needs {
     pub fn streamed_response_body(mut self) -> Self {
         self.0.response_body = raw::BodyMode::Streamed;
         self.response()
+    }
+
+    /// Shows only bodies of these media types, and those that do not say theirs: `application/json`, `text/*`,
+    /// `*/*+json`. Others pass by untouched, streamed, and are none to the plugin.
+    #[must_use]
+    pub fn body_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.0.body_types.extend(types.into_iter().map(Into::into));
+        self
     }
 
     /// Shows who was authenticated by the plugins before this one.

@@ -39,6 +39,7 @@ impl Guest for Hostile {
             response_headers: Vec::new(),
             request_body,
             response_body: BodyMode::None,
+            body_types: Vec::new(),
             wants: Wants::empty(),
         })
     }

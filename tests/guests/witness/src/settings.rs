@@ -53,6 +53,7 @@ pub fn configure(config: &str) -> Result<Needs, String> {
         response_headers: settings.response_headers.clone(),
         request_body: body_mode(&config["request_body"], &config["request_buffer"]),
         response_body: body_mode(&config["response_body"], &config["response_buffer"]),
+        body_types: words(&config["body_types"]),
         wants: wants(&config["wants"]),
     };
     SETTINGS.0.set(settings).map_err(|_| "configured twice".to_string())?;
