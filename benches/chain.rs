@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use gatehouse::body::Body;
 use gatehouse::chain::{Chain, Step, Tools, Traveller};
 use gatehouse::identity::issuer::Secret;
-use gatehouse::identity::{Clients, Issuers, KeySource, Settings};
+use gatehouse::identity::{Clients, Issuers, KeySource, Refresh, Settings};
 use gatehouse::limit::{Clock, Table};
 use gatehouse::plugin::load::{Loader, UsageSpec};
 use gatehouse::plugin::pool::Pools;
@@ -90,14 +90,7 @@ impl Bench {
             .header("authorization", format!("Bearer {TOKEN}"))
             .body(())
             .expect("a good request");
-        let call = Box::new(Call {
-            id: RequestId([1, 2]),
-            services: Arc::clone(&self.services),
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            client: None,
-            candidate: None,
-            scope: None,
-        });
+        let call = Call::new(RequestId([1, 2]), Arc::clone(&self.services), IpAddr::V4(Ipv4Addr::LOCALHOST));
         Traveller::new(request.into_parts().0, Body::Empty, call, false)
     }
 
@@ -139,6 +132,7 @@ fn issuer() -> Settings {
         algorithms: vec!["HS256".into()],
         keys: KeySource::Secret(Secret(SECRET.to_vec())),
         leeway: Duration::from_secs(30),
+        refresh: Refresh::default(),
     }
 }
 

@@ -127,6 +127,13 @@ impl Traveller {
         call
     }
 
+    /// Waits for the keys that the last call of a plugin ended for, if it did.
+    async fn wait_for_keys(&mut self) {
+        if let Some(awaited) = self.call.as_mut().and_then(|call| call.awaited.take()) {
+            awaited.over().await;
+        }
+    }
+
     fn apply(&mut self, edit: RequestEdit) {
         match edit {
             RequestEdit::Header(edit) => edit.apply(&mut self.head.headers),
@@ -180,6 +187,9 @@ impl Chain {
         from_gateway: bool,
         tools: &Tools<'_>,
     ) -> Response<Body> {
+        if let Some(call) = &mut traveller.call {
+            call.patience = 0;
+        }
         while let Some(reached) = traveller.reached.pop() {
             let step = &self.steps[reached.step];
             response = step.back(reached, traveller, response, from_gateway, tools).await;
@@ -221,7 +231,11 @@ impl Step {
             }
             Err(fault) => Err(fault),
         };
-        Some(asked.or_else(|fault| self.faulted(fault, usage, traveller, tools)))
+        match asked {
+            // The instance that asked is gone, and nothing came of the call.
+            Err(Fault::KeysAwaited) => None,
+            asked => Some(asked.or_else(|fault| self.faulted(fault, usage, traveller, tools))),
+        }
     }
 
     async fn forward(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
@@ -255,13 +269,26 @@ impl Step {
         if let BodyMode::Buffered(limit) = usage.needs.request_body_of(&traveller.head.headers) {
             buffer_request(traveller, limit).await?;
         }
-        let mut lease = match tools.pools.lease(usage).await {
-            Ok(lease) => lease,
-            Err(fault) => return Ok(Err(fault)),
-        };
+        loop {
+            traveller.wait_for_keys().await;
+            match self.ask_once(place, usage, traveller, tools).await {
+                Err(Fault::KeysAwaited) => {}
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        place: usize,
+        usage: &Arc<Usage>,
+        traveller: &mut Traveller,
+        tools: &Tools<'_>,
+    ) -> Result<Option<Reply>, Fault> {
+        let mut lease = tools.pools.lease(usage).await?;
         let call = traveller.lend_to(self);
         let (call, outcome) = show::request(lease.instance(), usage, traveller, call).await;
-        Ok(self.heard(place, usage, traveller, call, outcome, lease, tools))
+        self.heard(place, usage, traveller, call, outcome, lease, tools)
     }
 
     /// Takes the plugin's verdict, once it is checked.
@@ -449,7 +476,7 @@ fn fault_label(fault: &Fault) -> FaultReason {
         Fault::Memory { .. } => FaultReason::Memory,
         Fault::Invalid(_) => FaultReason::InvalidAnswer,
         Fault::Failed(_) => FaultReason::Failed,
-        Fault::NoInstance(_) | Fault::Suspended => FaultReason::Unavailable,
+        Fault::NoInstance(_) | Fault::Suspended | Fault::KeysAwaited => FaultReason::Unavailable,
     }
 }
 

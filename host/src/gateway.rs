@@ -20,7 +20,7 @@ use crate::config::document::{self, Document};
 use crate::config::text::LogTarget;
 use crate::config::{self, Loaded, Problems, RouteArg, Sources};
 use crate::identity::fetch::Http;
-use crate::identity::{KeySource, jwks};
+use crate::identity::jwks;
 use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
 use crate::server::listen;
@@ -280,7 +280,7 @@ impl Gateway {
 
     fn refresh_keys(&self) {
         let snapshot = self.shared.current.load();
-        let fetches = snapshot.issuers.iter().any(|issuer| matches!(issuer.settings().keys, KeySource::Url(_)));
+        let fetches = snapshot.issuers.iter().any(|issuer| issuer.remote().is_some());
         if fetches {
             let http = self.http.get_or_init(|| Arc::new(Http::new()));
             jwks::spawn_refresh(&snapshot.issuers, &tokio::runtime::Handle::current(), http);

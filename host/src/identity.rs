@@ -3,7 +3,9 @@
 
 pub mod claims;
 pub mod client;
+pub mod demand;
 pub mod digest;
+pub mod discovery;
 pub mod fetch;
 pub mod issuer;
 pub mod issuers;
@@ -18,7 +20,7 @@ mod testing;
 
 pub use claims::Verified;
 pub use client::{Client, Clients};
-pub use issuer::{Issuer, KeySource, Settings};
+pub use issuer::{Issuer, KeySource, Refresh, Settings};
 pub use issuers::Issuers;
 
 use thiserror::Error;

@@ -11,6 +11,7 @@ mod early_answers;
 mod forwarding;
 mod hostile;
 mod http2;
+mod issuers;
 mod limits;
 mod metrics;
 mod plugins;

@@ -14,12 +14,13 @@ use arc_swap::ArcSwapOption;
 use http::{Uri, uri::Scheme};
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use thiserror::Error;
-use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::identity::{
     Refusal,
     claims::Claims,
+    demand::{Awaited, Demand, Setback},
+    discovery::{self, DiscoveryError, Metadata},
     key::{self, KeyError, KeySet, KeySetError},
     token::Token,
 };
@@ -39,6 +40,17 @@ pub struct Settings {
     pub keys: KeySource,
     /// How far ahead of our clock its `nbf` and `iat` may be.
     pub leeway: Duration,
+    /// When its keys are fetched, if they are.
+    pub refresh: Refresh,
+}
+
+/// When an issuer's keys are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refresh {
+    /// How long they are fresh where their server says nothing of it.
+    pub ttl: Duration,
+    /// The least time between two fetches that tokens with unknown keys give rise to.
+    pub floor: Duration,
 }
 
 /// Where an issuer's keys come from.
@@ -48,6 +60,8 @@ pub enum KeySource {
     File(PathBuf),
     /// A JSON Web Key Set at an `http` or `https` address, fetched again and again.
     Url(String),
+    /// A JSON Web Key Set at the address that the issuer's own metadata name.
+    Discovery,
     /// A secret shared with the issuer, for HS256, HS384 and HS512.
     Secret(Secret),
 }
@@ -61,10 +75,19 @@ pub struct Secret(pub Vec<u8>);
 pub struct Issuer {
     settings: Settings,
     algorithms: Vec<Algorithm>,
-    url: Option<Uri>,
     keys: ArcSwapOption<KeySet>,
-    wake: Arc<Notify>,
+    remote: Option<Remote>,
+    metadata: ArcSwapOption<Metadata>,
     attended: AtomicBool,
+}
+
+/// Keys that have to be fetched.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Where they are. None for the address in the issuer's metadata.
+    pub url: Option<Uri>,
+    /// What asks for them out of turn.
+    pub demand: Arc<Demand>,
 }
 
 /// What is wrong with a configured issuer.
@@ -141,11 +164,35 @@ pub enum IssuerError {
         /// What it has.
         url: String,
     },
+    /// An issuer that cannot be asked where its keys are.
+    #[error("issuer {issuer} has neither keys nor a secret, and cannot be asked where its keys are")]
+    Undiscoverable {
+        /// Its name.
+        issuer: String,
+        /// Why not.
+        source: DiscoveryError,
+    },
 }
 
 /// The algorithms tokens are verified with, by their JOSE names.
 pub const ALGORITHMS: [&str; 12] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
+
+// === impl IssuerError ===
+
+impl IssuerError {
+    /// The setting it is about, by its key in an issuer's configuration.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::TwoOfAName(_) => "name",
+            Self::NoIssuer(_) | Self::Undiscoverable { .. } => "issuer",
+            Self::NoAlgorithm(_) | Self::UnknownAlgorithm { .. } | Self::NoKeyFor { .. } => "algorithms",
+            Self::Leeway { .. } => "leeway",
+            Self::Unreadable { .. } | Self::BadKeys { .. } | Self::BadUrl { .. } => "jwks",
+            Self::BadSecret { .. } => "secret",
+        }
+    }
+}
 
 // === impl Settings ===
 
@@ -177,14 +224,15 @@ impl Issuer {
     /// Checks the settings and reads the keys, unless they have to be fetched.
     pub fn build(settings: Settings) -> Result<Self, IssuerError> {
         let algorithms = settings.check()?;
-        let (keys, url) = match &settings.keys {
+        let (keys, remote) = match &settings.keys {
             KeySource::File(path) => (Some(read(&settings.name, path)?), None),
             KeySource::Secret(secret) => (Some(share(&settings.name, secret)?), None),
-            KeySource::Url(url) => (None, Some(address(&settings.name, url)?)),
+            KeySource::Url(url) => (None, Some(Remote::at(Some(address(&settings.name, url)?), settings.refresh))),
+            KeySource::Discovery => (None, Some(Remote::discovered(&settings)?)),
         };
         check_algorithms(&settings.name, &algorithms, keys.as_ref())?;
-        let keys = ArcSwapOption::from_pointee(keys);
-        Ok(Self { settings, algorithms, url, keys, wake: Arc::default(), attended: AtomicBool::new(false) })
+        let (keys, metadata) = (ArcSwapOption::from_pointee(keys), ArcSwapOption::empty());
+        Ok(Self { settings, algorithms, keys, remote, metadata, attended: AtomicBool::new(false) })
     }
 
     /// Its settings.
@@ -193,14 +241,12 @@ impl Issuer {
     }
 
     /// Verifies the signature, then the claims; says when the token ends and by which keys that holds.
-    pub fn verify(&self, token: &Token, claims: &Claims, now: SystemTime) -> Result<(SystemTime, Arc<KeySet>), Refusal> {
-        let keys = self.keys.load_full().ok_or(Refusal::KeysUnavailable)?;
+    pub fn verify(&self, token: &Token, claims: &Claims, now: SystemTime) -> Result<(SystemTime, Arc<KeySet>), Setback> {
+        let Some(keys) = self.keys.load_full() else { return Err(self.without_keys(claims, now)) };
         if let Err(refusal) = key::verify_signature(&keys, &self.algorithms, token) {
-            self.ask_for_keys(&keys, token.header.kid.as_deref());
-            return Err(refusal);
+            return Err(Setback { refusal, awaited: self.ask_for_key(&keys, token, claims, now) });
         }
-        let expires = claims.check_time(now, self.settings.leeway)?;
-        claims.check_audience(&self.settings.audiences)?;
+        let expires = self.check_claims(claims, now)?;
         Ok((expires, keys))
     }
 
@@ -230,9 +276,19 @@ impl Issuer {
         self.keys.store(None);
     }
 
-    /// Where its keys are fetched from, and what asks for them out of turn.
-    pub fn remote(&self) -> Option<(Uri, Arc<Notify>)> {
-        Some((self.url.clone()?, self.wake.clone()))
+    /// Where its keys are fetched from, if they are.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
+    /// What it publishes about itself. None before that was fetched, and where it is not needed.
+    pub fn metadata(&self) -> Option<Arc<Metadata>> {
+        self.metadata.load_full()
+    }
+
+    /// Takes over what it publishes about itself.
+    pub fn describe(&self, metadata: Arc<Metadata>) {
+        self.metadata.store(Some(metadata));
     }
 
     /// True the first time it is asked, so that one loop fetches the keys and no second.
@@ -246,22 +302,64 @@ impl Issuer {
             (Some(ours), Some(theirs)) => ours.is_same(theirs),
             _ => false,
         };
-        self.settings == other.settings && (self.url.is_some() || same_keys())
+        self.settings == other.settings && (self.remote.is_some() || same_keys())
     }
 
-    // Only says so; the loop that fetches decides when. A file or a secret has no loop, and nobody listens.
-    fn ask_for_keys(&self, keys: &KeySet, kid: Option<&str>) {
-        let unknown = kid.is_none_or(|kid| !keys.has(kid));
-        if unknown && self.url.is_some() {
-            self.wake.notify_one();
+    fn check_claims(&self, claims: &Claims, now: SystemTime) -> Result<SystemTime, Refusal> {
+        let expires = claims.check_time(now, self.settings.leeway)?;
+        claims.check_audience(&self.settings.audiences)?;
+        Ok(expires)
+    }
+
+    // The first fetch, or one after the keys were given up.
+    fn without_keys(&self, claims: &Claims, now: SystemTime) -> Setback {
+        let remote = self.remote.as_ref().filter(|_| self.check_claims(claims, now).is_ok());
+        Setback { refusal: Refusal::KeysUnavailable, awaited: remote.and_then(|remote| remote.demand.ask()) }
+    }
+
+    // Only where another key could make the token good: not for a key that is here, for an algorithm that is not allowed,
+    // nor for old tokens, of which many are about when keys have changed.
+    fn ask_for_key(&self, keys: &KeySet, token: &Token, claims: &Claims, now: SystemTime) -> Option<Awaited> {
+        let demand = &self.remote.as_ref()?.demand;
+        let allowed = key::algorithm(&token.header.alg).is_some_and(|algorithm| self.algorithms.contains(&algorithm));
+        if !allowed || self.check_claims(claims, now).is_err() {
+            return None;
+        }
+        match token.header.kid.as_deref() {
+            Some(kid) if keys.has(kid) => None,
+            Some(_) => demand.ask(),
+            None => demand.ask_nameless(),
         }
     }
 }
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        // Its loop looks up, finds nobody, and ends.
-        self.wake.notify_one();
+        if let Some(remote) = &self.remote {
+            remote.demand.close();
+        }
+    }
+}
+
+// === impl Remote ===
+
+impl Remote {
+    fn at(url: Option<Uri>, refresh: Refresh) -> Self {
+        Self { url, demand: Arc::new(Demand::new(refresh.floor)) }
+    }
+
+    fn discovered(settings: &Settings) -> Result<Self, IssuerError> {
+        let undiscoverable = |source| IssuerError::Undiscoverable { issuer: settings.name.clone(), source };
+        discovery::addresses(&settings.issuer).map_err(undiscoverable)?;
+        Ok(Self::at(None, settings.refresh))
+    }
+}
+
+// === impl Refresh ===
+
+impl Default for Refresh {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(300), floor: Duration::from_secs(30) }
     }
 }
 

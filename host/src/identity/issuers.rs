@@ -10,6 +10,7 @@ use moka::sync::Cache;
 use crate::identity::{
     Issuer, Refusal, Settings, Verified,
     claims::Claims,
+    demand::Setback,
     digest::{Digest, DigestHasher},
     issuer::IssuerError,
     key::KeySet,
@@ -41,16 +42,16 @@ impl Issuers {
     // About 100,000 tokens of the usual size.
     const CACHE_BYTES: u64 = 192 << 20;
 
-    /// The issuers of a configuration, or everything that is wrong with them.
+    /// The issuers of a configuration, or everything that is wrong with them, each with its place in `settings`.
     ///
     /// One that is in `previous` with the same settings goes on with its keys and its verified tokens.
-    pub fn build(settings: Vec<Settings>, previous: Option<&Issuers>) -> Result<Self, Vec<IssuerError>> {
+    pub fn build(settings: Vec<Settings>, previous: Option<&Issuers>) -> Result<Self, Vec<(usize, IssuerError)>> {
         let cache = previous.map_or_else(new_cache, |previous| previous.cache.clone());
         let mut issuers = Self { issuers: Vec::with_capacity(settings.len()), cache };
         let mut errors = Vec::new();
-        for settings in settings {
+        for (place, settings) in settings.into_iter().enumerate() {
             if let Err(error) = issuers.add(settings, previous) {
-                errors.push(error);
+                errors.push((place, error));
             }
         }
         if errors.is_empty() { Ok(issuers) } else { Err(errors) }
@@ -58,6 +59,11 @@ impl Issuers {
 
     /// Verifies a token by the issuers named in `allowed`, all of them if it is empty. Never waits for anything.
     pub fn verify(&self, token: &[u8], allowed: &[String]) -> Result<Arc<Verified>, Refusal> {
+        self.try_verify(token, allowed).map_err(|setback| setback.refusal)
+    }
+
+    /// The same for a caller who can wait: where keys are on their way that may change the answer, it says so.
+    pub fn try_verify(&self, token: &[u8], allowed: &[String]) -> Result<Arc<Verified>, Setback> {
         self.verify_at(token, allowed, SystemTime::now())
     }
 
@@ -82,10 +88,10 @@ impl Issuers {
         Ok(())
     }
 
-    fn verify_at(&self, token: &[u8], allowed: &[String], now: SystemTime) -> Result<Arc<Verified>, Refusal> {
+    fn verify_at(&self, token: &[u8], allowed: &[String], now: SystemTime) -> Result<Arc<Verified>, Setback> {
         // Before it is hashed, so that length costs nothing.
         if token.len() > Token::MAX_LENGTH {
-            return Err(Refusal::Malformed);
+            return Err(Refusal::Malformed.into());
         }
         let digest = Digest::of(token);
         if let Some(memory) = self.cache.get(&digest)
@@ -107,7 +113,7 @@ impl Issuers {
             && self.issuers.iter().any(|issuer| Arc::ptr_eq(issuer, &memory.issuer))
     }
 
-    fn check(&self, token: &[u8], allowed: &[String], now: SystemTime) -> Result<Memory, Refusal> {
+    fn check(&self, token: &[u8], allowed: &[String], now: SystemTime) -> Result<Memory, Setback> {
         let length = token.len();
         let token = Token::parse(token)?;
         let claims = Claims::parse(&token.payload)?;
@@ -129,19 +135,28 @@ impl Issuers {
         claims: &Claims,
         allowed: &[String],
         now: SystemTime,
-    ) -> Result<(&Arc<Issuer>, SystemTime, Arc<KeySet>), Refusal> {
+    ) -> Result<(&Arc<Issuer>, SystemTime, Arc<KeySet>), Setback> {
         let name = claims.issuer()?.ok_or(Refusal::UnknownIssuer)?;
-        let mut refusal = Refusal::UnknownIssuer;
+        let mut worst = Setback::from(Refusal::UnknownIssuer);
         for issuer in &self.issuers {
             if issuer.settings().issuer != name || !is_allowed(issuer, allowed) {
                 continue;
             }
             match issuer.verify(token, claims, now) {
                 Ok((expires, keys)) => return Ok((issuer, expires, keys)),
-                Err(reason) => refusal = telling(refusal, reason),
+                Err(setback) => worst = worst.and(setback),
             }
         }
-        Err(refusal)
+        Err(worst)
+    }
+}
+
+// === impl Setback ===
+
+impl Setback {
+    // Any keys that are on their way may still make the token good.
+    fn and(self, other: Self) -> Self {
+        Self { refusal: telling(self.refusal, other.refusal), awaited: self.awaited.or(other.awaited) }
     }
 }
 

@@ -42,6 +42,9 @@ pub enum Fault {
     /// The version keeps faulting and is not called for a while.
     #[error("is suspended after repeated faults")]
     Suspended,
+    /// The call was ended to be made again, as keys it asked for are on their way. Nobody's fault.
+    #[error("awaits the keys of an issuer")]
+    KeysAwaited,
 }
 
 /// The reason as it stands in metrics and in `x-gatehouse-error`.
@@ -76,12 +79,12 @@ impl Fault {
             Fault::Trap(_) | Fault::HostCalls(_) | Fault::Failed(_) | Fault::Invalid(_) => Reason::Trap,
             Fault::Cpu(_) | Fault::Wall(_) => Reason::Timeout,
             Fault::Memory { .. } => Reason::Memory,
-            Fault::NoInstance(_) | Fault::Suspended => Reason::Unavailable,
+            Fault::NoInstance(_) | Fault::Suspended | Fault::KeysAwaited => Reason::Unavailable,
         }
     }
 }
 
-/// A limit that the host enforced from within a call; travels through wasmtime as the cause of the trap.
+/// Why the host ended a call from within, most often a limit; travels through wasmtime as the cause of the trap.
 #[derive(Debug, Clone, Error)]
 pub(super) enum LimitReached {
     #[error("CPU limit reached")]
@@ -92,6 +95,8 @@ pub(super) enum LimitReached {
     HostCalls(u32),
     #[error("{0}")]
     Refused(String),
+    #[error("keys awaited")]
+    KeysAwaited,
 }
 
 impl From<wasmtime::Error> for Fault {
@@ -101,6 +106,7 @@ impl From<wasmtime::Error> for Fault {
             Some(LimitReached::Memory { asked, limit, unit }) => Fault::Memory { asked: *asked, limit: *limit, unit },
             Some(LimitReached::HostCalls(limit)) => Fault::HostCalls(*limit),
             Some(LimitReached::Refused(what)) => Fault::Invalid(what.clone()),
+            Some(LimitReached::KeysAwaited) => Fault::KeysAwaited,
             None => Fault::Trap(describe(&error)),
         }
     }

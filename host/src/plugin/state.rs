@@ -8,6 +8,7 @@ use std::time::Duration;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use crate::caller::Caller;
+use crate::identity::demand::Awaited;
 use crate::identity::{Clients, Issuers};
 use crate::limit::{Clock, Scope, Table};
 use crate::telemetry::RequestId;
@@ -49,9 +50,28 @@ pub struct Call {
     pub candidate: Option<Caller>,
     /// The buckets that have no name of their own: those of this step of this route. None before the first step.
     pub scope: Option<Scope>,
+    /// Keys that the plugin's call ended for. It is called again once they are here.
+    pub awaited: Option<Box<Awaited>>,
+    /// How many more times the request may wait for keys. None on its way back, nor while its body passes.
+    pub patience: u8,
 }
 
 impl Call {
+    /// One wait for keys that were fetched before the issuer changed them, one for those it has now.
+    const PATIENCE: u8 = 2;
+
+    /// A request that nothing is known of yet.
+    pub fn new(id: RequestId, services: Arc<Services>, address: IpAddr) -> Box<Self> {
+        Box::new(Self { id, services, address, client: None, candidate: None, scope: None, awaited: None, patience: Self::PATIENCE })
+    }
+
+    /// What ends the call that asked, so that it can be made again when the keys are here. None if it may not wait.
+    pub(super) fn wait_for(&mut self, awaited: Awaited) -> Option<LimitReached> {
+        self.patience = self.patience.checked_sub(1)?;
+        self.awaited = Some(Box::new(awaited));
+        Some(LimitReached::KeysAwaited)
+    }
+
     /// The same request for a plugin that goes on working on it beside the others.
     pub fn another(&self) -> Box<Self> {
         Box::new(Self {
@@ -61,6 +81,8 @@ impl Call {
             client: self.client.clone(),
             candidate: None,
             scope: self.scope.clone(),
+            awaited: None,
+            patience: 0,
         })
     }
 }

@@ -117,8 +117,7 @@ fn arrive(
     as_http1(&mut head, &authority, asked.trailers)?;
 
     let body = received(connection, facts, incoming, limit);
-    let call =
-        Box::new(Call { id: facts.id, services: Arc::clone(&facts.view.services), address, client: None, candidate: None, scope: None });
+    let call = Call::new(facts.id, Arc::clone(&facts.view.services), address);
     Ok((route, Traveller::new(head, body, call, connection.secure)))
 }
 

@@ -11,7 +11,7 @@ use crate::config::document::{self, Document};
 use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources};
 use crate::identity::client::{ClientSettings, KeySettings};
 use crate::identity::issuer::Secret;
-use crate::identity::{Clients, Issuers, KeySource, Settings};
+use crate::identity::{Clients, Issuers, KeySource, Refresh, Settings};
 use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::UsageSpec;
@@ -328,18 +328,20 @@ impl<'a> Build<'a> {
     // === identity ===
 
     fn issuers(&mut self, previous: Option<&Snapshot>) -> Arc<Issuers> {
-        let mut settings = Vec::new();
-        for (place, issuer) in self.document.issuers.iter().enumerate() {
-            let path = at("issuers", place);
+        let (mut settings, mut places) = (Vec::new(), Vec::new());
+        for (place, issuer) in self.document.issuers.iter().enumerate().filter(|(_, issuer)| issuer.signs()) {
             match self.key_source(issuer) {
-                Ok(keys) => settings.push(issuer_settings(issuer, keys)),
-                Err((key, got, want)) => self.found(path.key(key), Code::Value, got, want),
+                Ok(keys) => {
+                    settings.push(issuer_settings(issuer, keys));
+                    places.push(place);
+                }
+                Err((key, got, want)) => self.found(at("issuers", place).key(key), Code::Value, got, want),
             }
         }
         Issuers::build(settings, previous.map(|snapshot| &*snapshot.issuers)).map(Arc::new).unwrap_or_else(|errors| {
-            errors.into_iter().for_each(|error| {
-                self.found(KeyPath::default().key("issuers"), Code::Value, error.to_string(), "an issuer that can be used")
-            });
+            for (index, error) in errors {
+                self.found(at("issuers", places[index]).key(error.key()), Code::Value, with_causes(&error), "an issuer that can be used");
+            }
             Arc::new(Issuers::build(Vec::new(), None).unwrap_or_else(|_| unreachable!("no issuer has no fault")))
         })
     }
@@ -351,7 +353,7 @@ impl<'a> Build<'a> {
         match issuer.jwks.as_ref().map(|jwks| (&jwks.url, &jwks.file)) {
             Some((Some(url), _)) => Ok(KeySource::Url(url.clone())),
             Some((None, Some(file))) => Ok(KeySource::File(self.sources.resolve(file))),
-            _ => Err(("jwks", "neither jwks nor secret".into(), "one of them".into())),
+            Some((None, None)) | None => Ok(KeySource::Discovery),
         }
     }
 
@@ -426,6 +428,11 @@ fn split(configured: &document::Route, upstreams: &HashMap<Arc<str>, Arc<Upstrea
     (!weighted.is_empty()).then(|| Split::new(weighted))
 }
 
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
     Settings {
         name: issuer.name.clone(),
@@ -434,7 +441,12 @@ fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
         algorithms: issuer.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect(),
         keys,
         leeway: issuer.leeway.into(),
+        refresh: issuer.jwks.as_ref().map_or_else(Refresh::default, refresh),
     }
+}
+
+fn refresh(jwks: &document::Jwks) -> Refresh {
+    Refresh { ttl: jwks.ttl.into(), floor: jwks.refetch_floor.into() }
 }
 
 fn client_settings(client: &document::Client) -> ClientSettings {

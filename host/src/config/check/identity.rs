@@ -36,10 +36,11 @@ fn review_issuer(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
         rules::check(&at.key("url"), &introspection.url, rules::fetch_url, findings);
         review_secret(&at.key("client_secret"), &introspection.client_secret, findings);
     }
-    if issuer.jwks.is_some() || issuer.secret.is_some() {
+    if issuer.signs() {
         review_tokens(at, issuer, findings);
     } else if issuer.introspection.is_none() {
-        findings.add(Finding::new(at, Code::Missing, "no keys", "jwks, secret or introspection"));
+        let want = "jwks, secret or introspection, or else algorithms, and the issuer is asked where its keys are";
+        findings.add(Finding::new(at, Code::Missing, "no keys", want));
     }
 }
 
@@ -56,7 +57,8 @@ fn review_tokens(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
 fn review_algorithm(at: &Place<'_>, index: usize, algorithm: Algorithm, issuer: &Issuer, findings: &mut Findings) {
     let (key, present) = match algorithm.is_symmetric() {
         true => ("secret", issuer.secret.is_some()),
-        false => ("jwks", issuer.jwks.is_some()),
+        // With neither, the keys are those that the issuer names.
+        false => ("jwks", issuer.jwks.is_some() || issuer.secret.is_none()),
     };
     if !present {
         let list = at.key("algorithms");
@@ -73,9 +75,19 @@ fn review_leeway(at: &Place<'_>, leeway: Period, findings: &mut Findings) {
 }
 
 fn review_jwks(at: &Place<'_>, jwks: &Jwks, findings: &mut Findings) {
-    exactly_one(at, &["url", "file"], &[jwks.url.is_some(), jwks.file.is_some()], findings);
+    if jwks.url.is_some() && jwks.file.is_some() {
+        findings.add(Finding::new(at, Code::Conflict, "url and file", "one of them, or neither to ask the issuer"));
+    }
+    within(&at.key("ttl"), jwks.ttl, [Period::secs(1), Period::secs(86_400)], findings);
+    within(&at.key("refetch_floor"), jwks.refetch_floor, [Period::millis(100), Period::secs(3_600)], findings);
     if let Some(url) = &jwks.url {
         rules::check(&at.key("url"), url, rules::fetch_url, findings);
+    }
+}
+
+fn within(at: &Place<'_>, period: Period, [least, most]: [Period; 2], findings: &mut Findings) {
+    if !(least..=most).contains(&period) {
+        findings.add(Finding::new(at, Code::Value, period.to_string(), format!("{least} to {most}")));
     }
 }
 

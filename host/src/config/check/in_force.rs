@@ -42,7 +42,7 @@ fn unused_by_issuers(issuer: &Issuer) -> [(&'static str, bool); 1] {
 
 // RFC 8725 §3.9: a token is for an audience. Some issuers name none, so it is not an error.
 fn warn_of_any_audience(slot: &Slot<Issuer>, issuer: &Issuer, warnings: &mut Vec<Finding>) {
-    if !issuer.audiences.is_empty() || (issuer.jwks.is_none() && issuer.secret.is_none()) {
+    if !issuer.audiences.is_empty() || !issuer.signs() {
         return;
     }
     let root = Place::root(slot.file);

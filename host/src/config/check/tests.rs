@@ -408,16 +408,22 @@ issuers:
   - {name: b, issuer: b, jwks: {url: issuer.example}, leeway: 5m}
   - {name: c, issuer: c, audiences: [x], algorithms: [HS256], jwks: {file: a.json}}
   - {name: d, issuer: d, audiences: [x], algorithms: [HS256], secret: {env: D, file: d}}
+  - {name: e, issuer: e, audiences: [x], algorithms: [RS256], jwks: {url: 'https://e', file: e, ttl: 2d, refetch_floor: 1ms}}
+  - {name: f, issuer: f, audiences: [x], algorithms: [HS256]}
 ";
     refuses(
         text,
         &[
-            "2:5: issuers[0]: got no keys, want jwks, secret or introspection",
+            "2:5: issuers[0]: got no keys, want jwks, secret or introspection, or else algorithms, and the issuer is asked where its keys are",
             "3:5: issuers[1].algorithms: got none, want at least one algorithm such as RS256",
             "3:38: issuers[1].jwks.url: got \"issuer.example\", want an http:// or https:// URL",
             "3:63: issuers[1].leeway: got 5m, want 1m or less",
             "4:55: issuers[2].algorithms[0]: got HS256, want an algorithm that the issuer has keys for; this one needs secret",
             "5:71: issuers[3].secret: got file and env, want exactly one of file, env",
+            "6:69: issuers[4].jwks: got url and file, want one of them, or neither to ask the issuer",
+            "6:102: issuers[4].jwks.ttl: got 2d, want 1s to 1d",
+            "6:121: issuers[4].jwks.refetch_floor: got 1ms, want 100ms to 1h",
+            "7:55: issuers[5].algorithms[0]: got HS256, want an algorithm that the issuer has keys for; this one needs secret",
         ],
     );
 }

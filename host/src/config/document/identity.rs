@@ -22,7 +22,8 @@ pub struct Issuer {
     /// The signature algorithms that are accepted.
     #[serde(default)]
     pub algorithms: Vec<Algorithm>,
-    /// The public keys.
+    /// The public keys. Without them, and without a secret, the issuer is asked where they are (OpenID Connect Discovery,
+    /// RFC 8414).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Jwks>,
     /// The shared secret of the HS algorithms.
@@ -54,8 +55,8 @@ pub enum Algorithm {
     HS512,
 }
 
-/// Where the public keys are; exactly one of these.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+/// Where the public keys are: at `url` or in `file`, or else where the issuer's own metadata say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jwks {
     /// Fetched from here and kept fresh.
@@ -64,6 +65,10 @@ pub struct Jwks {
     /// Read from this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// How long fetched keys are fresh where their server sends no `Cache-Control`.
+    pub ttl: Period,
+    /// A token with an unknown key makes the gateway fetch the keys once in this time.
+    pub refetch_floor: Period,
 }
 
 /// Where a secret is; exactly one of these. The document never holds one.
@@ -130,10 +135,23 @@ pub struct ClientKey {
     pub expires: Option<Timestamp>,
 }
 
+impl Issuer {
+    /// Whether it signs tokens that the gateway verifies by itself, and does not only answer questions about them.
+    pub fn signs(&self) -> bool {
+        self.jwks.is_some() || self.secret.is_some() || !self.algorithms.is_empty()
+    }
+}
+
 impl Algorithm {
     /// Whether it is keyed by a shared secret instead of a key pair.
     pub fn is_symmetric(self) -> bool {
         matches!(self, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
+    }
+}
+
+impl Default for Jwks {
+    fn default() -> Self {
+        Self { url: None, file: None, ttl: Period::secs(300), refetch_floor: Period::secs(30) }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::identity::{
-    KeySource,
+    KeySource, Refresh,
     issuer::Secret,
     testing::{Signer, jwks},
 };
@@ -38,6 +38,7 @@ fn settings(name: &str, keys: KeySource) -> Settings {
         algorithms: vec!["RS256".into(), "ES256".into(), "EdDSA".into()],
         keys,
         leeway: Settings::DEFAULT_LEEWAY,
+        refresh: Refresh::default(),
     }
 }
 
@@ -59,9 +60,14 @@ fn with(name: &str, value: Value) -> Value {
     claims
 }
 
+// As one who does not wait.
+fn verify_at(issuers: &Issuers, token: &str, allowed: &[String], now: SystemTime) -> Result<Arc<Verified>, Refusal> {
+    issuers.verify_at(token.as_bytes(), allowed, now).map_err(|setback| setback.refusal)
+}
+
 #[track_caller]
 fn check(issuers: &Issuers, token: &str, expected: Result<(), Refusal>) {
-    let outcome = issuers.verify_at(token.as_bytes(), &[], now()).map(drop);
+    let outcome = verify_at(issuers, token, &[], now()).map(drop);
     assert_eq!(outcome, expected, "{token}");
 }
 
@@ -71,7 +77,7 @@ fn a_token_by_each_kind_of_key_is_verified() {
     let file = KeyFile::new("kinds", &jwks(&signers.each_ref()));
     let issuers = issuers(&file);
     for signer in &signers {
-        let verified = issuers.verify_at(signer.sign(&claims()).as_bytes(), &[], now()).unwrap();
+        let verified = verify_at(&issuers, &signer.sign(&claims()), &[], now()).unwrap();
         let expected = Verified {
             issuer: "main".into(),
             subject: "ada".into(),
@@ -163,7 +169,7 @@ fn only_the_issuers_allowed_here_count() {
     let issuers = Issuers::build(vec![settings("main", KeySource::File(file.0.clone())), web], None).unwrap();
     let verify = |token: &str, allowed: &[&str]| {
         let allowed: Vec<String> = allowed.iter().map(|name| (*name).into()).collect();
-        issuers.verify_at(token.as_bytes(), &allowed, now()).map(|verified| verified.issuer.clone())
+        verify_at(&issuers, &token, &allowed, now()).map(|verified| verified.issuer.clone())
     };
     let (api, both) = (signer.sign(&claims()), signer.sign(&with("aud", json!(["web", "api"]))));
     for _ in 0..2 {
@@ -192,7 +198,7 @@ fn a_verified_token_is_remembered_until_it_expires() {
     let file = KeyFile::new("cache", &jwks(&[&signer]));
     let issuers = issuers(&file);
     let token = signer.sign(&with("exp", json!(1_000_010.5)));
-    let verify = |seconds: f64| issuers.verify_at(token.as_bytes(), &[], now() + Duration::from_secs_f64(seconds));
+    let verify = |seconds: f64| verify_at(&issuers, &token, &[], now() + Duration::from_secs_f64(seconds));
     let first = verify(0.0).unwrap();
     assert!(Arc::ptr_eq(&first, &verify(10.4).unwrap()), "the same answer, not made again");
     assert_eq!(verify(10.5), Err(Refusal::Expired), "its own end is the end");
@@ -204,7 +210,7 @@ fn a_verified_token_is_remembered_for_a_minute_at_most() {
     let file = KeyFile::new("minute", &jwks(&[&signer]));
     let issuers = issuers(&file);
     let token = signer.sign(&claims());
-    let verify = |seconds| issuers.verify_at(token.as_bytes(), &[], now() + Duration::from_secs(seconds)).unwrap();
+    let verify = |seconds| verify_at(&issuers, &token, &[], now() + Duration::from_secs(seconds)).unwrap();
     let first = verify(0);
     assert!(Arc::ptr_eq(&first, &verify(59)), "within the minute");
     assert!(!Arc::ptr_eq(&first, &verify(60)), "after it the signature counts again");
@@ -220,7 +226,7 @@ fn a_token_is_forgotten_with_the_key_that_signed_it() {
     let issuer = issuers.get("main").expect("it was built");
     let accept = |signers: &[&Signer]| issuer.accept(KeySet::parse(jwks(signers).as_bytes()).unwrap());
     accept(&[&signer]);
-    let verify = || issuers.verify_at(token.as_bytes(), &[], now());
+    let verify = || verify_at(&issuers, &token, &[], now());
     let first = verify().unwrap();
     accept(&[&signer]);
     assert!(Arc::ptr_eq(&first, &verify().unwrap()), "the same keys once more change nothing");
@@ -243,23 +249,23 @@ fn an_issuer_survives_a_reload_unless_it_changed() {
     let kept = |one: &Issuers, other: &Issuers, name: &str| Arc::ptr_eq(one.get(name).unwrap(), other.get(name).unwrap());
     let before = build(None, &from_file);
     let token = signer.sign(&claims());
-    let first = before.verify_at(token.as_bytes(), &[], now()).unwrap();
+    let first = verify_at(&before, &token, &[], now()).unwrap();
 
     let same = build(Some(&before), &from_file);
     assert!(kept(&before, &same, "main") && kept(&before, &same, "far"), "nothing changed");
-    let again = same.verify_at(token.as_bytes(), &[], now()).unwrap();
+    let again = verify_at(&same, &token, &[], now()).unwrap();
     assert!(Arc::ptr_eq(&first, &again), "what was verified is remembered");
 
     let mut stricter = from_file.clone();
     stricter.audiences = vec!["web".into()];
     let changed = build(Some(&same), &stricter);
     assert!(!kept(&same, &changed, "main") && kept(&same, &changed, "far"), "one changed");
-    assert_eq!(changed.verify_at(token.as_bytes(), &[], now()), Err(Refusal::WrongAudience), "and forgot its tokens");
+    assert_eq!(verify_at(&changed, &token, &[], now()), Err(Refusal::WrongAudience), "and forgot its tokens");
 
     fs::write(&file.0, jwks(&[&Signer::rsa()])).expect("the file can be written");
     let rotated = build(Some(&same), &from_file);
     assert!(!kept(&same, &rotated, "main"), "the file changed");
-    assert_eq!(rotated.verify_at(token.as_bytes(), &[], now()), Err(Refusal::BadSignature), "and the key is gone");
+    assert_eq!(verify_at(&rotated, &token, &[], now()), Err(Refusal::BadSignature), "and the key is gone");
 }
 
 #[test]
@@ -284,36 +290,15 @@ fn settings_that_cannot_be_meant_are_refused() {
         (Settings { keys: KeySource::Url("ftp://issuer.example/".into()), ..good() }, "not an http or https address"),
         (Settings { keys: KeySource::Url("https://me:pw@issuer.example/".into()), ..good() }, "not an http or https"),
         (Settings { keys: KeySource::Url("/keys".into()), ..good() }, "not an http or https address"),
+        (Settings { keys: KeySource::Discovery, issuer: "main".into(), ..good() }, "cannot be asked"),
+        (Settings { keys: KeySource::Discovery, issuer: "http://issuer.example".into(), ..good() }, "cannot be asked"),
+        (Settings { keys: KeySource::Discovery, algorithms: algorithms(&["HS256"]), ..good() }, "HS algorithms need a secret"),
     ] {
         let errors = Issuers::build(vec![settings], None).expect_err(expected);
-        assert!(errors.len() == 1 && errors[0].to_string().contains(expected), "{errors:?} is not {expected:?}");
+        assert!(errors.len() == 1 && errors[0].1.to_string().contains(expected), "{errors:?} is not {expected:?}");
     }
-    let errors = Issuers::build(vec![good(), good(), Settings { issuer: String::new(), ..good() }], None).unwrap_err();
-    assert_eq!(errors.len(), 2, "every problem at once: {errors:?}");
-}
-
-// `cargo test --release -- --ignored --nocapture` prints the figures.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn how_long_verifying_takes() {
-    let signer = Signer::rsa();
-    let file = KeyFile::new("speed", &jwks(&[&signer]));
-    let issuers = issuers(&file);
-    let sign = |user| signer.sign(&with("fill", format!("{user:0>120}").into()));
-    let tokens: Vec<String> = (0..200).map(sign).collect();
-    let later = now() + Duration::from_secs(1);
-    println!("a token of {} bytes", tokens[0].len());
-    print("the first time", &tokens, |token| drop(issuers.check(token, &[], now()).unwrap()));
-    print("remembered", &tokens, |token| drop(issuers.verify_at(token, &[], later).unwrap()));
-    print("of which its digest", &tokens, |token| _ = std::hint::black_box(Digest::of(token)));
-}
-
-// The best of some rounds, since others use the machine too.
-fn print(what: &str, tokens: &[String], work: impl Fn(&[u8])) {
-    let round = |_| {
-        let start = std::time::Instant::now();
-        tokens.iter().for_each(|token| work(token.as_bytes()));
-        start.elapsed() / tokens.len() as u32
-    };
-    println!("{what}: {:?}", (0..500).map(round).min().expect("some rounds"));
+    let nobody = Settings { name: "other".into(), issuer: String::new(), ..good() };
+    let errors = Issuers::build(vec![good(), good(), nobody], None).unwrap_err();
+    let places: Vec<_> = errors.iter().map(|(place, error)| (*place, error.key())).collect();
+    assert_eq!(places, [(1, "name"), (2, "issuer")], "every problem at once, and where it is: {errors:?}");
 }

@@ -3,15 +3,18 @@
 use serde_json::Value;
 
 use crate::caller::Caller;
-use crate::identity;
+use crate::identity::{self, demand::Setback};
 use crate::plugin::bindings::gatehouse::plugin::jwt::{Host, Refusal, Verified};
-use crate::plugin::state::HostState;
+use crate::plugin::state::{Call, HostState};
 use crate::telemetry::metrics::{AuthMethod, AuthResult};
 
 impl Host for HostState {
     fn verify(&mut self, token: Vec<u8>, issuers: Vec<String>, claims: Vec<String>) -> wasmtime::Result<Result<Verified, Refusal>> {
         let call = self.request()?;
-        let outcome = call.services.issuers.verify(&token, &issuers);
+        let outcome = match call.services.issuers.try_verify(&token, &issuers) {
+            Ok(verified) => Ok(verified),
+            Err(setback) => Err(settle(call, setback)?),
+        };
         call.services.decisions.auth(AuthMethod::Jwt, outcome.as_ref().map_or_else(|refusal| result(*refusal), |_| AuthResult::Accepted));
         Ok(outcome.map_err(Refusal::from).map(|verified| {
             let answer = Verified {
@@ -24,6 +27,15 @@ impl Host for HostState {
             call.candidate = Some(Caller::Token(verified)).filter(|caller| !caller.name().is_empty());
             answer
         }))
+    }
+}
+
+/// The refusal, unless keys are on their way: then this call of the plugin ends here, and the chain makes it once more
+/// when they have come. So a plugin is called without a fibre, and yet no good token fails because its key is new.
+fn settle(call: &mut Call, setback: Setback) -> wasmtime::Result<identity::Refusal> {
+    match setback.awaited.and_then(|awaited| call.wait_for(awaited)) {
+        Some(end) => Err(end.into()),
+        None => Ok(setback.refusal),
     }
 }
 
