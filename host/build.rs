@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The plugins that come with the gateway, by the name of their folder in `example-plugins`.
-const BUILTINS: [&str; 8] = ["aggregate", "api-key", "cors", "jwt", "mock", "rate-limit", "request-id", "transform"];
+const BUILTINS: &[&str] =
+    &["acl", "aggregate", "api-key", "basic-auth", "cors", "ip-allow", "jwt", "mock", "rate-limit", "request-id", "transform"];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() -> ExitCode {

@@ -12,6 +12,7 @@ use crate::telemetry::log;
 
 pub mod check;
 pub mod explain;
+pub mod keys;
 pub mod run;
 pub mod schema;
 
@@ -40,6 +41,9 @@ enum Command {
     },
     /// Say which route a request takes, and why not another
     Explain(explain::ExplainArgs),
+    /// Make API keys, and what the configuration keeps of them
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check { path } => check::run(&path, &builtin_names(), check::plugins),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Keys(command) => keys::run(command),
         Command::Schema => schema::run(),
     }
 }

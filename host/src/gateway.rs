@@ -94,8 +94,10 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
 
     let loaded = settings.config.load().map_err(StartError::Config)?;
     let snapshot = build(&builder, &loaded, None, 1).map_err(StartError::Config)?;
+    let files = settings.config.files(&loaded);
+    let document = kept(loaded);
     metrics.config_applied(1);
-    let log = AccessLog::start(target(&loaded.document.access_log), metrics.access_log_dropped())
+    let log = AccessLog::start(target(&document.access_log), metrics.access_log_dropped())
         .map_err(|error| StartError::Machine { what: "access log".into(), cause: error.to_string() })?;
 
     let (phase, phases) = signalled::channel(Phase::Serving);
@@ -108,13 +110,13 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         phase: phases,
     };
     let mut gateway = Gateway {
-        fingerprint: settings.config.files(&loaded).map(|files| files.fingerprint()),
-        files: settings.config.files(&loaded),
+        fingerprint: files.as_ref().map(Files::fingerprint),
+        files,
         config: settings.config,
         builder,
         workers: Vec::new(),
         listening: HashMap::new(),
-        document: loaded.document,
+        document,
         revision: 1,
         phase,
         shared,
@@ -133,6 +135,7 @@ struct Gateway {
     phase: signalled::Sender<Phase>,
     workers: Vec<WorkerHandle>,
     listening: HashMap<Arc<str>, Listening>,
+    /// What is served, as far as it is asked for again: see [`kept`].
     document: Document,
     files: Option<Files>,
     fingerprint: Option<Fingerprint>,
@@ -320,7 +323,7 @@ impl Gateway {
         let (snapshot, loaded) = self.rebuild(loaded).await.map_err(|error| ("plugin", error))?;
         let bound = self.bind(&loaded.document).map_err(|error| ("listener", error))?;
         self.files = self.config.files(&loaded);
-        self.swap(snapshot, loaded.document, bound);
+        self.swap(snapshot, kept(loaded), bound);
         Ok(())
     }
 
@@ -406,6 +409,13 @@ impl ConfigSource {
 
 fn build(builder: &Builder, loaded: &Loaded, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Problems> {
     builder.build(loaded, previous, revision).map_err(|findings| Problems::new(loaded.sources.locate(findings)))
+}
+
+/// The part of a document that is compared with the next one. The rest, with the texts it came from, would be as large
+/// as the snapshot that was made of it.
+fn kept(loaded: Loaded) -> Document {
+    let Document { listeners, admin, access_log, .. } = loaded.document;
+    Document { listeners, admin, access_log, ..Document::default() }
 }
 
 fn target(log: &document::AccessLog) -> Target {

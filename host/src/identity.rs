@@ -1,6 +1,7 @@
 //! Who is calling: clients by their API keys, and bearer tokens by the keys of their issuers.
 //! Answers in memory only; what has to be fetched is fetched in the background by `jwks`.
 
+pub mod api_key;
 pub mod claims;
 pub mod client;
 pub mod demand;

@@ -1,7 +1,9 @@
 //! The built-in plugins, each in a gateway as it is shipped: `contract.md`, "Built-in plugins".
 
+mod access;
 mod aggregate;
 mod api_key;
+mod basic_auth;
 mod cors;
 mod jwt;
 mod rate_limit;

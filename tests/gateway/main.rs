@@ -5,6 +5,7 @@ mod access_log;
 mod bad_heads;
 mod bodies;
 mod built_ins;
+mod clients;
 mod command_line;
 mod drain;
 mod early_answers;

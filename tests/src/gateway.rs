@@ -23,7 +23,7 @@ use crate::{
     wire::soon,
 };
 
-pub use process::{Output, gatehouse};
+pub use process::{Output, gatehouse, gatehouse_reading};
 pub use setup::Setup;
 
 /// A running gateway. It is killed when the test is done with it.

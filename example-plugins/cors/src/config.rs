@@ -27,15 +27,16 @@ pub struct Config {
     credentials: bool,
     #[serde(default)]
     max_age: Option<u32>,
+    #[serde(default)]
+    private_network: bool,
 }
 
 impl Config {
     /// The plugin that this configures.
-    pub fn build(self) -> Result<Cors> {
-        let origins = Origins::parse(self.origins)?;
-        if self.credentials && origins.allow_all() {
-            // The browser would ignore the answer; echoing any origin would hand every site the user's cookies.
-            return Err("credentials: got true with the origin *, want origins by name".into());
+    pub fn build(mut self) -> Result<Cors> {
+        let origins = Origins::parse(core::mem::take(&mut self.origins))?;
+        if self.credentials {
+            self.check_credentials(&origins)?;
         }
         let reflects = self.headers == ["*"];
         Ok(Cors {
@@ -45,7 +46,24 @@ impl Config {
             expose: Some(joined("expose", &self.expose)?).filter(|names| !names.is_empty()),
             credentials: self.credentials,
             max_age: self.max_age.map(|seconds| format!("{seconds}")),
+            private_network: self.private_network,
         })
+    }
+
+    /// What browsers ignore together with credentials, or what would hand the user's cookies to anybody.
+    fn check_credentials(&self, origins: &Origins) -> Result<()> {
+        if origins.allow_all() {
+            return Err("credentials: got true with the origin *, want origins by name".into());
+        }
+        // Every sandboxed frame and every file has the origin `null`.
+        if origins.allow("null") {
+            return Err("credentials: got true with the origin null, which any site can take on".into());
+        }
+        // The Fetch standard takes a `*` for a name once there are credentials.
+        match [("methods", &self.methods), ("expose", &self.expose)].into_iter().find(|(_, names)| names.iter().any(|name| name == "*")) {
+            Some((key, _)) => Err(Error::new(format!("{key}: got * with credentials, want names"))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -24,7 +24,11 @@ struct Cors {
     expose: Option<String>,
     credentials: bool,
     max_age: Option<String>,
+    private_network: bool,
 }
+
+/// What a page from the public network asks before it reaches into a private one (Private Network Access).
+const PRIVATE_NETWORK: &str = "access-control-request-private-network";
 
 impl Plugin for Cors {
     type Config = Config;
@@ -38,7 +42,8 @@ impl Plugin for Cors {
     }
 
     fn needs(&self) -> Needs {
-        Needs::new().request_headers(["origin", "access-control-request-method", "access-control-request-headers"])
+        let needs = Needs::new().request_headers(["origin", "access-control-request-method", "access-control-request-headers"]);
+        if self.private_network { needs.request_header(PRIVATE_NETWORK) } else { needs }
     }
 
     fn on_request(&self, request: Request) -> Result<Verdict> {
@@ -53,8 +58,7 @@ impl Plugin for Cors {
 impl Cors {
     /// What a browser asks before it dares to send the request itself. Without the headers it will not dare.
     fn preflight(&self, allowed: Option<&str>, request: &Request) -> Reply {
-        let vary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
-        let mut reply = Reply::new(204).header("vary", vary);
+        let mut reply = Reply::new(204).header("vary", self.preflight_vary());
         let Some(origin) = allowed else { return reply };
         reply = reply
             .header("access-control-allow-origin", self.allow_origin(origin))
@@ -65,9 +69,19 @@ impl Cors {
         if self.credentials {
             reply = reply.header("access-control-allow-credentials", "true");
         }
+        if self.private_network && request.header(PRIVATE_NETWORK) == Some(b"true") {
+            reply = reply.header("access-control-allow-private-network", "true");
+        }
         match &self.max_age {
             Some(age) => reply.header("access-control-max-age", age.as_str()),
             None => reply,
+        }
+    }
+
+    fn preflight_vary(&self) -> &'static str {
+        match self.private_network {
+            false => "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+            true => "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network",
         }
     }
 

@@ -115,3 +115,25 @@ fn an_unsafe_or_useless_configuration_is_refused() {
     check_refused(r#"{"origins": ["*"], "methods": ["GET POST"]}"#, "methods: got \"GET POST\"");
     check_refused(r#"{"origins": ["*"], "expose": ["a,b"]}"#, "expose: got");
 }
+
+#[test]
+fn a_private_network_is_opened_only_if_asked_and_configured() {
+    let asking = || preflight(ORIGIN).header("access-control-request-private-network", "true");
+    let allowed = "access-control-allow-private-network";
+    assert_eq!(named().send(asking()).answered().header(allowed), None, "not by default");
+    let open = plugin(r#"{"origins": ["https://app.example"], "private_network": true}"#);
+    let answer = open.send(asking()).answered();
+    assert_eq!(answer.header(allowed), Some("true"), "as configured");
+    assert!(answer.header("vary").is_some_and(|vary| vary.ends_with("Access-Control-Request-Private-Network")), "caches tell them apart");
+    assert_eq!(open.send(preflight(ORIGIN)).answered().header(allowed), None, "nobody asked");
+    assert_eq!(open.send(preflight("https://evil.example")).answered().header(allowed), None, "and not for others");
+}
+
+#[test]
+fn credentials_go_with_names_only() {
+    let refusal = |config| testing::configure::<Cors>(config).unwrap_err().to_string();
+    assert!(refusal(r#"{"origins": ["*"], "credentials": true}"#).contains("the origin *"));
+    assert!(refusal(r#"{"origins": ["null"], "credentials": true}"#).contains("the origin null"));
+    assert!(refusal(r#"{"origins": ["https://a.example"], "methods": ["*"], "credentials": true}"#).contains("methods: got *"));
+    assert!(refusal(r#"{"origins": ["https://a.example"], "expose": ["*"], "credentials": true}"#).contains("expose: got *"));
+}

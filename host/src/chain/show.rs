@@ -185,6 +185,7 @@ impl<'a> ClientText<'a> {
             method: self.caller.method(),
             issuer: self.caller.issuer(),
             scopes: &self.scopes,
+            plan: self.caller.plan(),
             claims: self.claims.as_deref(),
         }
     }

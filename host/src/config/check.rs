@@ -1,5 +1,6 @@
 //! The check of a document: text, shape, meaning. It reports everything at once, so a broken item hides no other.
 
+mod clients;
 mod draft;
 mod gateway;
 mod healthy;
@@ -29,19 +30,40 @@ use super::{Loaded, Reviewed};
 pub(crate) struct Findings(Vec<Finding>);
 
 /// Reads and checks `sources`. `built_ins` are the plugins that need no entry.
-pub(super) fn review(mut sources: Sources, built_ins: &[&str]) -> Reviewed {
+pub(super) fn review(sources: Sources, built_ins: &[&str]) -> Reviewed {
+    match Draft::read_texts(sources.files.iter().map(|source| source.text.as_str())) {
+        Some(draft) => review_whole(draft, sources, built_ins),
+        None => review_broken(sources, built_ins),
+    }
+}
+
+/// The short way, for documents whose every item can be read: no tree of the whole is ever made.
+fn review_whole(draft: Draft, sources: Sources, built_ins: &[&str]) -> Reviewed {
+    let mut findings = Findings::default();
+    shape::review_singles(&draft, &mut findings);
+    findings.0.extend(review_meaning(&draft, built_ins, true, &Holes::default()));
+    conclude(draft, findings, Holes::default(), Vec::new(), sources)
+}
+
+/// The long way: what is broken is found with the schema and cut out, so that the rest can be reviewed.
+fn review_broken(sources: Sources, built_ins: &[&str]) -> Reviewed {
     let mut parsed: Vec<Parsed> = sources.files.iter().map(|source| yaml::read(&source.text)).collect();
     parsed.iter_mut().filter_map(|file| file.value.as_mut()).for_each(drop_empty_sections);
     let mut draft = read(&parsed);
     let mut findings = Findings::default();
-    let mut holes = shape::review(&draft, &mut parsed, &mut findings);
+    let holes = shape::review(&draft, &mut parsed, &mut findings);
     // Names are known as a whole only if nothing hides some: a file that breaks off, a section that is none.
     let whole = draft.unfit.is_empty() && parsed.iter().all(|file| file.value.is_some());
     if !holes.is_empty() {
         draft = read(&parsed);
     }
     findings.0.extend(review_meaning(&draft, built_ins, whole, &holes));
-    let mut problems = mistakes(&sources, parsed);
+    let mistakes = mistakes(&sources, parsed);
+    conclude(draft, findings, holes, mistakes, sources)
+}
+
+/// Makes a document of what is healthy, and problems with lines of what was found.
+fn conclude(mut draft: Draft, findings: Findings, mut holes: Holes, mut problems: Vec<Problem>, mut sources: Sources) -> Reviewed {
     let good = problems.is_empty() && findings.0.is_empty();
     let warnings = if good { in_force::review(&draft) } else { Vec::new() };
     if !good {
@@ -65,6 +87,7 @@ fn review_meaning(draft: &Draft, built_ins: &[&str], whole: bool, holes: &Holes)
     gateway::review(draft, &mut findings);
     upstreams::review(draft, &mut findings);
     identity::review(draft, &mut findings);
+    clients::review(draft, &mut findings);
     plugins::review(draft, &names, &mut findings);
     routes::review(draft, &names, &mut findings);
     if holes.is_empty() {

@@ -10,7 +10,7 @@ mod upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use identity::{Algorithm, Client, ClientKey, Introspection, Issuer, Jwks, Secret};
+pub use identity::{Algorithm, Client, ClientKey, Identity, Introspection, Issuer, Jwks, Secret};
 pub use listener::{AccessLog, Admin, Certificate, Drain, Listener, ListenerLimits, ListenerTimeouts, Tls};
 pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
@@ -36,6 +36,8 @@ pub struct Document {
     pub upstreams: Vec<Upstream>,
     /// Who signs or vouches for bearer tokens.
     pub issuers: Vec<Issuer>,
+    /// How credentials are kept.
+    pub identity: Identity,
     /// The API clients and their keys.
     pub clients: Vec<Client>,
     /// Plugins and their settings. A built-in plugin needs no entry.

@@ -33,8 +33,14 @@ pub(crate) struct Mistake {
     pub(crate) want: String,
 }
 
-struct Builder {
+/// Takes an item of a list that is a section of the document: the section, the place in its list, the item.
+pub(crate) type TakeItem<'a> = &'a mut dyn FnMut(&str, usize, Value);
+
+struct Builder<'a> {
     open: Vec<Frame>,
+    take_item: Option<TakeItem<'a>>,
+    /// Items of the open section that were taken.
+    taken: usize,
     anchors: HashMap<usize, Value>,
     aliased: usize,
     root: Option<Value>,
@@ -60,24 +66,42 @@ enum Key {
 
 /// Reads one YAML document.
 pub(crate) fn read(text: &str) -> Parsed {
-    let mut builder = Builder::new();
-    let whole = Parser::new_from_str(text).try_for_each(|event| {
-        let (event, span) = event
-            .map_err(|error| Mistake::new(*error.marker(), Code::Syntax, format!("a mistake in the YAML: {}", error.info()), "YAML"))?;
-        builder.take(event, span.start)
-    });
-    if let Err(mistake) = whole {
-        builder.mistakes.push(mistake);
-        return Parsed { value: None, mistakes: builder.mistakes };
-    }
-    Parsed { value: Some(builder.root.unwrap_or(Value::Null)), mistakes: builder.mistakes }
+    Builder::new(None).read(text)
+}
+
+/// Reads one YAML document and hands on each item of its sections as soon as it is whole: a document of many items is
+/// then never in memory as a tree. The sections of the value that is left are without the items that were taken.
+pub(crate) fn read_items(text: &str, take_item: TakeItem<'_>) -> Parsed {
+    Builder::new(Some(take_item)).read(text)
 }
 
 // === impl Builder ===
 
-impl Builder {
-    fn new() -> Self {
-        Builder { open: Vec::new(), anchors: HashMap::new(), aliased: 0, root: None, documents: 0, mistakes: Vec::new() }
+impl<'a> Builder<'a> {
+    fn new(take_item: Option<TakeItem<'a>>) -> Self {
+        Builder {
+            open: Vec::new(),
+            take_item,
+            taken: 0,
+            anchors: HashMap::new(),
+            aliased: 0,
+            root: None,
+            documents: 0,
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn read(mut self, text: &str) -> Parsed {
+        let whole = Parser::new_from_str(text).try_for_each(|event| {
+            let (event, span) = event
+                .map_err(|error| Mistake::new(*error.marker(), Code::Syntax, format!("a mistake in the YAML: {}", error.info()), "YAML"))?;
+            self.take(event, span.start)
+        });
+        if let Err(mistake) = whole {
+            self.mistakes.push(mistake);
+            return Parsed { value: None, mistakes: self.mistakes };
+        }
+        Parsed { value: Some(self.root.unwrap_or(Value::Null)), mistakes: self.mistakes }
     }
 
     fn take(&mut self, event: Event<'_>, at: Marker) -> Result<(), Mistake> {
@@ -108,6 +132,9 @@ impl Builder {
             return Err(too_deep(at));
         }
         self.open.push(Frame { anchor, content });
+        if self.open.len() == 2 {
+            self.taken = 0;
+        }
         Ok(())
     }
 
@@ -159,6 +186,7 @@ impl Builder {
     }
 
     fn place(&mut self, value: Value, at: Marker) -> Result<(), Mistake> {
+        let Some(value) = self.hand_on(value) else { return Ok(()) };
         match self.open.last_mut().map(|frame| &mut frame.content) {
             None => self.root = Some(value),
             Some(Content::List(items)) => items.push(value),
@@ -171,6 +199,20 @@ impl Builder {
             },
         }
         Ok(())
+    }
+
+    /// The value, unless it is an item that somebody takes. A list that an alias may stand for later stays whole.
+    fn hand_on(&mut self, value: Value) -> Option<Value> {
+        let Some(take_item) = &mut self.take_item else { return Some(value) };
+        let [Frame { content: Content::Map { key: Some(Key::Name(section, _)), .. }, .. }, list] = self.open.as_slice() else {
+            return Some(value);
+        };
+        match list {
+            Frame { anchor: 0, content: Content::List(_) } => take_item(section, self.taken, value),
+            _ => return Some(value),
+        }
+        self.taken += 1;
+        None
     }
 
     fn awaits_key(&self) -> bool {
@@ -346,6 +388,17 @@ mod tests {
         refuses("a: !env HOME\n", 1, 4, "the tag !env");
         refuses("[a]: 1\n", 1, 1, "a list or a map as a key");
         refuses("a: {<<: 1}\n", 1, 9, "something other than a map after <<");
+    }
+
+    #[test]
+    fn items_of_sections_are_handed_on_and_nothing_else_is() {
+        let text = "a: [1, {b: [2]}]\nc: &c [3]\nd: *c\ne: {f: [4]}\ng: &g\nh:\n  - &i [5]\n  - *i\n";
+        let mut items = Vec::new();
+        let parsed = read_items(text, &mut |section, place, item| items.push((section.to_owned(), place, item)));
+        let expected = [("a", 0, json!(1)), ("a", 1, json!({"b": [2]})), ("h", 0, json!([5])), ("h", 1, json!([5]))];
+        assert_eq!(items, expected.map(|(section, place, item)| (section.to_owned(), place, item)), "in order");
+        let rest = json!({"a": [], "c": [3], "d": [3], "e": {"f": [4]}, "g": null, "h": []});
+        assert_eq!((parsed.value, parsed.mistakes), (Some(rest), vec![]), "the rest is left");
     }
 
     #[test]

@@ -1,18 +1,51 @@
-//! Clients and their API keys. Only SHA-256 digests of the keys are kept; a look-up is one hash and one map access.
+//! Clients and their API keys. Only digests of the keys are kept; a look-up is one hash and one map access, however many
+//! clients there are. What did not change with a configuration is shared with the one before.
 
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
-use crate::identity::digest::{Digest, DigestHasher};
+use crate::identity::api_key::Form;
+use crate::identity::digest::{Digest, DigestHasher, Pepper};
+
+#[cfg(test)]
+mod tests;
+
+/// A longer text is no key, and is not worth hashing.
+const LONGEST: usize = 4096;
+
+/// Scopes in the order of the configuration. Many clients share few lists.
+pub type Scopes = Arc<[Box<str>]>;
 
 /// One consumer of the APIs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Client {
     /// Its name, unique among clients.
-    pub name: String,
+    pub name: Box<str>,
     /// What it may do.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
+    /// The plan it is on.
+    pub plan: Option<Box<str>>,
+}
+
+/// One key of a client.
+#[derive(Debug)]
+pub struct Key {
+    /// Whose it is.
+    pub client: Arc<Client>,
+    /// What it may do: the client's scopes, or some of them.
+    pub scopes: Scopes,
+    /// The public part of the key, where it is configured.
+    pub id: Option<Box<str>>,
+    digest: Digest,
+    expires: Option<SystemTime>,
+    /// Seconds since 1970; 0 for never.
+    last_used: AtomicU32,
 }
 
 /// All clients, by key.
@@ -20,12 +53,26 @@ pub struct Client {
 pub struct Clients {
     // Comparing digests in the map takes time that depends on how much of them agrees. That tells a caller about the
     // digest of its own guess, which it cannot steer, and nothing about a key, so it is no way to feel for one.
-    keys: HashMap<Digest, Holding, DigestHasher>,
+    keys: HashSet<ByDigest, DigestHasher>,
+    pepper: Option<Pepper>,
+    /// Whether there are keys known by their digest without the pepper.
+    plain: bool,
     count: usize,
 }
 
+/// Why a key opens nothing. For metrics; callers are told none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoKey {
+    /// No key at all: empty, far too long, or with the gateway's prefix and not its checksum.
+    Malformed,
+    /// Nobody's, or that of a client that is disabled.
+    Unknown,
+    /// It was good once.
+    Expired,
+}
+
 /// One client as configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientSettings {
     /// Its name.
     pub name: String,
@@ -33,66 +80,83 @@ pub struct ClientSettings {
     pub keys: Vec<KeySettings>,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// The plan it is on.
+    pub plan: Option<String>,
+    /// Whether its keys open nothing for now.
+    pub disabled: bool,
 }
 
 /// One key of a client as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySettings {
-    /// The SHA-256 digest of the key, as 64 hexadecimal digits.
-    pub sha256: String,
+    /// How it is known.
+    pub digest: KeyDigest,
     /// When the key stops to work.
     pub expires: Option<SystemTime>,
+    /// What it may do, if that is less than its client may.
+    pub scopes: Option<Vec<String>>,
+    /// The public part of the key.
+    pub id: Option<String>,
+}
+
+/// A digest of a key, and what it was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyDigest {
+    /// SHA-256.
+    Plain(Digest),
+    /// HMAC-SHA-256 under the pepper.
+    Peppered(Digest),
 }
 
 /// What is wrong with the configured clients.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ClientError {
-    /// A digest that is none.
-    #[error("key {index} of client {client} is not a SHA-256 digest of 64 hexadecimal digits")]
-    NotADigest {
-        /// Whose key.
-        client: String,
-        /// Which of its keys, from 0.
-        index: usize,
-    },
     /// One key for two clients, or twice for one.
-    #[error("key {index} of client {client} is already a key of client {holder}")]
+    #[error("a key that {holder} has already")]
     SharedKey {
-        /// Whose key.
-        client: String,
+        /// Whose key, by the place of the client.
+        client: usize,
         /// Which of its keys, from 0.
-        index: usize,
+        key: usize,
         /// The client that has it already.
         holder: String,
     },
-    /// Two clients of one name.
-    #[error("there are two clients named {0}")]
-    TwoOfAName(String),
+    /// A digest that was made with a pepper where there is none.
+    #[error("a digest made with a pepper, and there is none")]
+    NoPepper {
+        /// Whose key, by the place of the client.
+        client: usize,
+        /// Which of its keys, from 0.
+        key: usize,
+    },
 }
 
+/// A key, found by its digest.
 #[derive(Debug)]
-struct Holding {
-    client: Arc<Client>,
-    expires: Option<SystemTime>,
-}
+struct ByDigest(Arc<Key>);
 
 // === impl Clients ===
 
 impl Clients {
-    /// The clients of a configuration, or everything that is wrong with them.
-    pub fn build(settings: Vec<ClientSettings>) -> Result<Self, Vec<ClientError>> {
-        let mut errors = two_of_a_name(&settings);
-        let mut clients = Self { keys: HashMap::default(), count: settings.len() };
+    /// The clients of a configuration, or everything that is wrong with them. Keys that are as they were in `previous`
+    /// stay the same ones, with the time of their last use.
+    pub fn build(
+        settings: impl ExactSizeIterator<Item = ClientSettings>,
+        pepper: Option<Pepper>,
+        previous: Option<&Self>,
+    ) -> Result<Self, Vec<ClientError>> {
+        let mut clients = Self { pepper, count: settings.len(), ..Self::default() };
         clients.keys.reserve(settings.len());
-        for settings in settings {
-            clients.add(settings, &mut errors);
+        let (mut interned, mut errors) = (Interned::default(), Vec::new());
+        for (place, settings) in settings.enumerate() {
+            clients.add(place, settings, previous, &mut interned, &mut errors);
         }
         if errors.is_empty() { Ok(clients) } else { Err(errors) }
     }
 
-    /// The client that holds this key; none for a key that is unknown or expired.
-    pub fn find(&self, key: &[u8]) -> Option<&Arc<Client>> {
-        self.find_at(key, SystemTime::now)
+    /// The key of this text, if it is one and good now.
+    pub fn find(&self, text: &[u8]) -> Result<&Arc<Key>, NoKey> {
+        self.find_at(text, SystemTime::now)
     }
 
     /// Clients there are.
@@ -105,110 +169,167 @@ impl Clients {
         self.count == 0
     }
 
-    // The time is asked for only where a key has an end.
-    fn find_at(&self, key: &[u8], now: impl FnOnce() -> SystemTime) -> Option<&Arc<Client>> {
-        let holding = self.keys.get(&Digest::of(key))?;
-        match holding.expires {
-            Some(expires) if expires <= now() => None,
-            _ => Some(&holding.client),
+    // The time is asked for only where there is a key.
+    fn find_at(&self, text: &[u8], now: impl FnOnce() -> SystemTime) -> Result<&Arc<Key>, NoKey> {
+        if text.is_empty() || text.len() > LONGEST || Form::of(text) == Form::Broken {
+            return Err(NoKey::Malformed);
         }
+        let key = self.look_up(text).ok_or(NoKey::Unknown)?;
+        let now = now();
+        if key.expires.is_some_and(|expires| expires <= now) {
+            return Err(NoKey::Expired);
+        }
+        key.used_at(now);
+        Ok(key)
     }
 
-    fn add(&mut self, settings: ClientSettings, errors: &mut Vec<ClientError>) {
-        let client = Arc::new(Client { name: settings.name, scopes: settings.scopes });
-        for (index, key) in settings.keys.iter().enumerate() {
-            if let Err(error) = self.add_key(&client, index, key) {
+    fn look_up(&self, text: &[u8]) -> Option<&Arc<Key>> {
+        let get = |digest| self.keys.get(&digest).map(|found| &found.0);
+        let peppered = self.pepper.as_ref().and_then(|pepper| get(pepper.digest(text)));
+        peppered.or_else(|| if self.plain { get(Digest::of(text)) } else { None })
+    }
+
+    fn add(
+        &mut self,
+        place: usize,
+        settings: ClientSettings,
+        previous: Option<&Self>,
+        interned: &mut Interned,
+        errors: &mut Vec<ClientError>,
+    ) {
+        if settings.disabled {
+            return;
+        }
+        let ClientSettings { name, keys, scopes, plan, .. } = settings;
+        let client = Client { name: name.into(), scopes: interned.scopes(scopes), plan: plan.map(Into::into) };
+        let known = |key: &KeySettings| previous?.keys.get(&key.digest.digest()).map(|found| &found.0);
+        let same = keys.iter().filter_map(known).find(|known| *known.client == client).map(|known| Arc::clone(&known.client));
+        let client = same.unwrap_or_else(|| Arc::new(client));
+        for (index, key) in keys.into_iter().enumerate() {
+            let known = known(&key);
+            if let Err(error) = self.add_key(&client, (place, index), key, known, interned) {
                 errors.push(error);
             }
         }
     }
 
-    fn add_key(&mut self, client: &Arc<Client>, index: usize, key: &KeySettings) -> Result<(), ClientError> {
-        let Some(digest) = Digest::from_hex(&key.sha256) else {
-            return Err(ClientError::NotADigest { client: client.name.clone(), index });
-        };
-        if let Some(other) = self.keys.get(&digest) {
-            let (client, holder) = (client.name.clone(), other.client.name.clone());
-            return Err(ClientError::SharedKey { client, index, holder });
+    fn add_key(
+        &mut self,
+        client: &Arc<Client>,
+        (place, index): (usize, usize),
+        settings: KeySettings,
+        known: Option<&Arc<Key>>,
+        interned: &mut Interned,
+    ) -> Result<(), ClientError> {
+        let peppered = matches!(settings.digest, KeyDigest::Peppered(_));
+        if peppered && self.pepper.is_none() {
+            return Err(ClientError::NoPepper { client: place, key: index });
         }
-        self.keys.insert(digest, Holding { client: client.clone(), expires: key.expires });
+        let key = Key::new(client, settings, interned);
+        if let Some(other) = self.keys.get(&key.digest) {
+            return Err(ClientError::SharedKey { client: place, key: index, holder: other.0.client.name.to_string() });
+        }
+        self.plain |= !peppered;
+        self.keys.insert(ByDigest(key.or_the_same(known)));
         Ok(())
     }
 }
 
-fn two_of_a_name(settings: &[ClientSettings]) -> Vec<ClientError> {
-    let mut names: Vec<&str> = settings.iter().map(|client| client.name.as_str()).collect();
-    names.sort_unstable();
-    let mut twice: Vec<&str> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-    twice.dedup();
-    twice.into_iter().map(|name| ClientError::TwoOfAName(name.to_owned())).collect()
+// === impl Key ===
+
+impl Key {
+    fn new(client: &Arc<Client>, settings: KeySettings, interned: &mut Interned) -> Self {
+        let KeySettings { digest, expires, scopes, id } = settings;
+        Self {
+            scopes: scopes.map_or_else(|| Arc::clone(&client.scopes), |scopes| interned.scopes(narrowed(scopes, client))),
+            client: Arc::clone(client),
+            id: id.map(Into::into),
+            digest: digest.digest(),
+            expires,
+            last_used: AtomicU32::new(0),
+        }
+    }
+
+    /// The digest it is known by. Names the key in buckets and the like, and cannot be used as one.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// When it was last good for a request, to the second; none since the gateway started.
+    pub fn last_used(&self) -> Option<SystemTime> {
+        match self.last_used.load(Ordering::Relaxed) {
+            0 => None,
+            seconds => Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into())),
+        }
+    }
+
+    // A busy key is used thousands of times a second, and its line in the caches should not travel for each.
+    fn used_at(&self, now: SystemTime) {
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        if self.last_used.load(Ordering::Relaxed) != seconds {
+            self.last_used.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// The key as it is known already, if nothing about it is new; else this one, which was used when that was.
+    fn or_the_same(self, known: Option<&Arc<Self>>) -> Arc<Self> {
+        let Some(known) = known else { return Arc::new(self) };
+        let unchanged = (&self.scopes, &self.id, self.expires) == (&known.scopes, &known.id, known.expires);
+        if unchanged && Arc::ptr_eq(&self.client, &known.client) {
+            return Arc::clone(known);
+        }
+        self.last_used.store(known.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+        Arc::new(self)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+// A key never reaches further than its client, whatever it says.
+fn narrowed(scopes: Vec<String>, client: &Client) -> Vec<String> {
+    scopes.into_iter().filter(|scope| client.scopes.iter().any(|held| **held == **scope)).collect()
+}
 
-    use sha2::{Digest as _, Sha256};
-
-    use super::*;
-
-    fn client(name: &str, keys: &[&str]) -> ClientSettings {
-        let key = |key: &&str| KeySettings { sha256: hex(key), expires: None };
-        ClientSettings { name: name.into(), keys: keys.iter().map(key).collect(), scopes: vec!["orders.read".into()] }
-    }
-
-    fn hex(key: &str) -> String {
-        Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    #[test]
-    fn each_key_of_a_client_finds_it() {
-        let clients = Clients::build(vec![client("acme", &["one", "two"]), client("other", &["three"])]).unwrap();
-        for key in ["one", "two"] {
-            let found = clients.find(key.as_bytes()).expect("a known key");
-            assert_eq!((found.name.as_str(), found.scopes.as_slice()), ("acme", &["orders.read".to_owned()][..]), "{key}");
-        }
-        assert_eq!(clients.find(b"three").map(|client| client.name.as_str()), Some("other"), "the other's key");
-        for key in ["", "four", "ONE", &hex("one")] {
-            assert!(clients.find(key.as_bytes()).is_none(), "{key} is nobody's");
+impl KeyDigest {
+    fn digest(&self) -> Digest {
+        match self {
+            KeyDigest::Plain(digest) | KeyDigest::Peppered(digest) => *digest,
         }
     }
+}
 
-    #[test]
-    fn a_key_ends_when_it_says() {
-        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
-        let mut acme = client("acme", &["one", "two"]);
-        acme.keys[0].expires = Some(end);
-        let clients = Clients::build(vec![acme]).unwrap();
-        let before = end - Duration::from_nanos(1);
-        assert!(clients.find_at(b"one", || before).is_some(), "up to its end");
-        assert!(clients.find_at(b"one", || end).is_none(), "not at its end");
-        assert!(clients.find_at(b"two", || end).is_some(), "the other key has none");
-        assert!(clients.find(b"one").is_none(), "1970 is over");
+// === impl ByDigest ===
+
+impl Borrow<Digest> for ByDigest {
+    fn borrow(&self) -> &Digest {
+        &self.0.digest
     }
+}
 
-    #[test]
-    fn every_problem_is_named_at_once() {
-        let mut bad = client("bad", &["x"]);
-        bad.keys[0].sha256 = "secret".into();
-        let settings = vec![client("acme", &["one"]), client("acme", &["two", "one"]), bad];
-        let expected = vec![
-            ClientError::TwoOfAName("acme".into()),
-            ClientError::SharedKey { client: "acme".into(), index: 1, holder: "acme".into() },
-            ClientError::NotADigest { client: "bad".into(), index: 0 },
-        ];
-        assert_eq!(Clients::build(settings).err(), Some(expected), "all three");
+impl Hash for ByDigest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.digest.hash(state);
     }
+}
 
-    #[test]
-    fn a_hundred_thousand_clients_are_found() {
-        let settings = (0..100_000).map(|n| client(&format!("client-{n}"), &[&format!("key-{n}")])).collect();
-        let clients = Clients::build(settings).unwrap();
-        assert_eq!(clients.len(), 100_000, "all are there");
-        for n in (0..100_000).step_by(997) {
-            let found = clients.find(format!("key-{n}").as_bytes()).expect("a known key");
-            assert_eq!(found.name, format!("client-{n}"), "and its own");
+impl PartialEq for ByDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.digest == other.0.digest
+    }
+}
+
+impl Eq for ByDigest {}
+
+/// Lists of scopes, each kept once.
+#[derive(Default)]
+struct Interned(HashMap<Vec<String>, Scopes>);
+
+impl Interned {
+    fn scopes(&mut self, scopes: Vec<String>) -> Scopes {
+        if let Some(known) = self.0.get(&scopes) {
+            return Arc::clone(known);
         }
-        assert!(clients.find(b"key-100000").is_none(), "one more than there are");
+        let list: Scopes = scopes.iter().map(|scope| scope.as_str().into()).collect();
+        self.0.insert(scopes, Arc::clone(&list));
+        list
     }
 }

@@ -1,12 +1,18 @@
-//! SHA-256 digests as keys of maps.
+//! SHA-256 digests as keys of maps, plain or with a pepper.
 
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
+
+/// A secret that goes into digests (HMAC-SHA-256), so that whoever steals the digests cannot try guesses against them.
+#[derive(Clone)]
+pub struct Pepper(Hmac<Sha256>);
 
 /// The hasher of maps keyed by [`Digest`]: eight of its bytes as they are, since they are evenly spread already.
 pub type DigestHasher = BuildHasherDefault<Prefix>;
@@ -21,6 +27,16 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// A digest that was made elsewhere.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Reads 64 hexadecimal digits of either case.
@@ -48,6 +64,29 @@ impl Hash for Digest {
     }
 }
 
+// === impl Pepper ===
+
+impl Pepper {
+    /// The fewest bytes that are worth their while: a shorter secret could be guessed like a password.
+    pub const SHORTEST: usize = 16;
+
+    /// A pepper from a secret of any length.
+    pub fn new(secret: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"))
+    }
+
+    /// The digest of `bytes` with this pepper.
+    pub fn digest(&self, bytes: &[u8]) -> Digest {
+        Digest(self.0.clone().chain_update(bytes).finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(…)")
+    }
+}
+
 // === impl Prefix ===
 
 impl Hasher for Prefix {
@@ -67,6 +106,13 @@ impl Hasher for Prefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pepper_makes_the_digest_of_rfc_4231() {
+        let digest = Pepper::new(b"Jefe").digest(b"what do ya want for nothing?");
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(Digest::from_hex(expected), Some(digest), "test case 2");
+    }
 
     #[test]
     fn hexadecimal_reads_as_the_digest_it_shows() {

@@ -302,6 +302,7 @@ fn stated(client: types::ClientResult, usage: &Usage) -> Result<Caller, Fault> {
         method: client.method,
         issuer: client.issuer,
         scopes: client.scopes,
+        plan: client.plan,
         claims: client.claims,
     })))
 }

@@ -1,6 +1,7 @@
 //! From a document to a snapshot: everything is resolved, loaded, compiled and configured here, off the request path,
 //! and either all of it stands or the snapshot is not made. What did not change since the last one is taken over.
 
+mod clients;
 mod rules;
 
 use std::collections::HashMap;
@@ -9,9 +10,8 @@ use std::sync::Arc;
 use crate::chain::{Chain, Step};
 use crate::config::document::{self, Document};
 use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources};
-use crate::identity::client::{ClientSettings, KeySettings};
 use crate::identity::issuer::Secret;
-use crate::identity::{Clients, Issuers, KeySource, Refresh, Settings};
+use crate::identity::{Issuers, KeySource, Refresh, Settings};
 use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::UsageSpec;
@@ -112,7 +112,7 @@ impl<'a> Build<'a> {
             listeners: self.listeners(),
             upstreams,
             issuers: self.issuers(previous),
-            clients: self.clients(),
+            clients: self.clients(previous),
             drain: Drain { ready_delay: self.document.drain.ready_delay.into(), deadline: self.document.drain.deadline.into() },
         }
     }
@@ -358,25 +358,20 @@ impl<'a> Build<'a> {
     }
 
     fn secret(&self, secret: &document::Secret) -> Result<Secret, (String, String)> {
-        if let Some(name) = &secret.env {
-            let value = std::env::var(name).map_err(|_| (name.clone(), "the name of an environment variable that is set".to_owned()))?;
-            return Ok(Secret(value.into_bytes()));
-        }
-        let file = secret.file.as_ref().ok_or_else(|| ("neither file nor env".to_owned(), "one of them".to_owned()))?;
-        let file = self.sources.resolve(file);
-        let bytes = std::fs::read(&file).map_err(|error| (file.display().to_string(), format!("a file that can be read: {error}")))?;
-        Ok(Secret(bytes.trim_ascii_end().to_vec()))
+        read_secret(secret, self.sources)
     }
+}
 
-    fn clients(&mut self) -> Arc<Clients> {
-        let settings = self.document.clients.iter().map(client_settings).collect();
-        Clients::build(settings).map(Arc::new).unwrap_or_else(|errors| {
-            errors.into_iter().for_each(|error| {
-                self.found(KeyPath::default().key("clients"), Code::Value, error.to_string(), "clients with keys of their own")
-            });
-            Arc::default()
-        })
+/// What a secret of the document stands for; without it, what was found instead and what is wanted. Blocks.
+pub fn read_secret(secret: &document::Secret, sources: &Sources) -> Result<Secret, (String, String)> {
+    if let Some(name) = &secret.env {
+        let value = std::env::var(name).map_err(|_| (name.clone(), "the name of an environment variable that is set".to_owned()))?;
+        return Ok(Secret(value.into_bytes()));
     }
+    let file = secret.file.as_ref().ok_or_else(|| ("neither file nor env".to_owned(), "one of them".to_owned()))?;
+    let file = sources.resolve(file);
+    let bytes = std::fs::read(&file).map_err(|error| (file.display().to_string(), format!("a file that can be read: {error}")))?;
+    Ok(Secret(bytes.trim_ascii_end().to_vec()))
 }
 
 fn at(section: &str, place: usize) -> KeyPath {
@@ -447,10 +442,4 @@ fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
 
 fn refresh(jwks: &document::Jwks) -> Refresh {
     Refresh { ttl: jwks.ttl.into(), floor: jwks.refetch_floor.into() }
-}
-
-fn client_settings(client: &document::Client) -> ClientSettings {
-    let keys =
-        client.keys.iter().map(|key| KeySettings { sha256: key.sha256.to_string(), expires: key.expires.as_ref().map(|time| time.0) });
-    ClientSettings { name: client.name.clone(), keys: keys.collect(), scopes: client.scopes.clone() }
 }

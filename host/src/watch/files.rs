@@ -27,7 +27,8 @@ impl Files {
         let key_sets = document.issuers.iter().filter_map(|issuer| issuer.jwks.as_ref()?.file.as_deref());
         let secrets = document.issuers.iter().filter_map(|issuer| issuer.secret.as_ref()?.file.as_deref());
         let certificates = document.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(certificate_files);
-        let others = components.chain(key_sets).chain(secrets).chain(certificates);
+        let pepper = document.identity.pepper.iter().filter_map(|pepper| pepper.file.as_deref());
+        let others = components.chain(key_sets).chain(secrets).chain(pepper).chain(certificates);
         Self { config: config.to_owned(), others: others.map(|file| loaded.sources.resolve(file)).collect() }
     }
 

@@ -12,12 +12,14 @@ use crate::bindings::types as raw;
 pub struct Client {
     /// The configured client's name, or the token's subject.
     pub name: String,
-    /// Which way it was authenticated: `api-key`, `jwt`, or what a plugin said.
+    /// Which way it was authenticated: `api-key`, `basic-auth`, `jwt`, or what a plugin said.
     pub method: String,
     /// The issuer of the token, where there was one.
     pub issuer: Option<String>,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// The plan of a configured client, where it has one.
+    pub plan: Option<String>,
     claims: Option<String>,
 }
 
@@ -31,6 +33,20 @@ impl Client {
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Names the issuer of its token.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Puts it on this plan.
+    #[must_use]
+    pub fn plan(mut self, plan: impl Into<String>) -> Self {
+        self.plan = Some(plan.into());
         self
     }
 
@@ -50,12 +66,14 @@ impl Client {
 
 impl From<raw::Client> for Client {
     fn from(raw: raw::Client) -> Self {
-        Self { name: raw.name, method: raw.method, issuer: raw.issuer, scopes: raw.scopes, claims: raw.claims }
+        let raw::Client { name, method, issuer, scopes, plan, claims } = raw;
+        Self { name, method, issuer, scopes, plan, claims }
     }
 }
 
 impl From<Client> for raw::Client {
     fn from(client: Client) -> Self {
-        Self { name: client.name, method: client.method, issuer: client.issuer, scopes: client.scopes, claims: client.claims }
+        let Client { name, method, issuer, scopes, plan, claims } = client;
+        Self { name, method, issuer, scopes, plan, claims }
     }
 }

@@ -245,6 +245,7 @@ mod tests {
                 method: "jwt".into(),
                 issuer: None,
                 scopes: Vec::new(),
+                plan: None,
                 claims: Some(r#"{"sub":"s","age":7,"none":null}"#.into()),
             }),
             body: None,

@@ -26,7 +26,7 @@ mod tested;
 pub use answer::Answer;
 pub use fake::http::http;
 pub use fake::jwt::{Token, jwt};
-pub use fake::keys::key;
+pub use fake::keys::{key, plan};
 pub use fake::log::{Level, logs};
 pub use fake::metrics::{Measurement, measurements};
 pub use fake::time::advance;

@@ -54,6 +54,12 @@ async fn header_scopes_and_hiding_are_configurable() {
     assert_eq!(gateway.ask(get("/").header("x-api-key", "first")).await.status, 401, "another header now");
     assert_eq!(gateway.ask(get("/").header("x-token", "first")).await.status, 200);
     assert_eq!(origin.request().header("x-token").as_deref(), Some("first"), "shown, as configured");
+    let (gateway, origin) = house("{query: key, client_to_headers: {name: x-client, plan: x-plan}}").await;
+    let told = get("/a?b=1&key=first&c=2").header("x-client", "root").header("x-plan", "gold");
+    assert_eq!(gateway.ask(told).await.status, 200, "a key in the query");
+    let seen = origin.request();
+    assert_eq!((seen.target(), seen.header("x-client").as_deref(), seen.header("x-plan").as_deref()), ("/a?b=1&c=2", Some("acme"), None));
+    assert_eq!(gateway.ask(get("/?key=first").header("x-api-key", "first")).await.status, 401, "two keys are none");
     let (gateway, origin) = house("{scopes: [orders.write]}").await;
     assert_eq!(gateway.ask(get("/").header("x-api-key", "first")).await.status, 403, "known, but without the scope");
     assert_eq!(origin.hits(), 0);

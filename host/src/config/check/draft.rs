@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::document::{AccessLog, Admin, Client, Document, Drain, Issuer, Listener, Plugin, Route, Upstream};
+use super::drop_empty_sections;
+use crate::config::document::{AccessLog, Admin, Client, Document, Drain, Identity, Issuer, Listener, Plugin, Route, Upstream};
+use crate::config::yaml;
 
 /// The items of all files.
 #[derive(Debug, Default)]
@@ -19,6 +21,7 @@ pub(super) struct Draft {
     pub(super) admin: Vec<Slot<Admin>>,
     pub(super) access_log: Vec<Slot<AccessLog>>,
     pub(super) drain: Vec<Slot<Drain>>,
+    pub(super) identity: Vec<Slot<Identity>>,
     /// The files with something in them that cannot be an item.
     pub(super) unfit: Vec<usize>,
 }
@@ -58,7 +61,7 @@ pub(super) trait Named {
 /// The keys of a document whose items add up across files.
 const LISTS: [&str; 6] = ["listeners", "upstreams", "issuers", "clients", "plugins", "routes"];
 /// The keys of a document that may stand in one file only.
-pub(super) const SINGLES: [&str; 3] = ["admin", "access_log", "drain"];
+pub(super) const SINGLES: [&str; 4] = ["admin", "access_log", "drain", "identity"];
 
 /// Whether `key` is one of the keys of a document.
 pub(super) fn is_section(key: &str) -> bool {
@@ -83,6 +86,43 @@ impl Draft {
         draft
     }
 
+    /// The items of texts, each read as soon as it is whole and let go of. Only for documents that turn out to be
+    /// healthy: of others, nothing is left to tell what is wrong.
+    pub(super) fn read_texts<'a>(texts: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut draft = Draft::default();
+        for (file, text) in texts.enumerate() {
+            let parsed = yaml::read_items(text, &mut |section, index, item| draft.read_item(file, section, index, &item));
+            let mut rest = parsed.value.filter(|_| parsed.mistakes.is_empty())?;
+            drop_empty_sections(&mut rest);
+            rest.as_object()?.iter().for_each(|(name, section)| draft.read_section(file, name, section));
+        }
+        draft.is_whole().then_some(draft)
+    }
+
+    /// Whether all that was there could be read.
+    fn is_whole(&self) -> bool {
+        self.unfit.is_empty() && self.broken().is_empty()
+    }
+
+    fn read_item(&mut self, file: usize, section: &str, index: usize, item: &Value) {
+        let fit = match section {
+            "listeners" => read_item(&mut self.listeners, file, index, item),
+            "upstreams" => read_item(&mut self.upstreams, file, index, item),
+            "issuers" => read_item(&mut self.issuers, file, index, item),
+            "clients" => read_item(&mut self.clients, file, index, item),
+            "plugins" => read_item(&mut self.plugins, file, index, item),
+            "routes" => read_item(&mut self.routes, file, index, item),
+            _ => false,
+        };
+        self.note(file, fit);
+    }
+
+    fn note(&mut self, file: usize, fit: bool) {
+        if !fit && !self.unfit.contains(&file) {
+            self.unfit.push(file);
+        }
+    }
+
     fn read_section(&mut self, file: usize, name: &str, section: &Value) {
         let fit = match name {
             "listeners" => read_list(&mut self.listeners, file, section),
@@ -94,11 +134,10 @@ impl Draft {
             "admin" => read_item(&mut self.admin, file, 0, section),
             "access_log" => read_item(&mut self.access_log, file, 0, section),
             "drain" => read_item(&mut self.drain, file, 0, section),
+            "identity" => read_item(&mut self.identity, file, 0, section),
             _ => false,
         };
-        if !fit && !self.unfit.contains(&file) {
-            self.unfit.push(file);
-        }
+        self.note(file, fit);
     }
 
     /// The healthy items as a document, with a listener if there is none, and where they came from.
@@ -114,6 +153,7 @@ impl Draft {
             admin: healthy(self.admin, SINGLES[0], &mut items).pop(),
             access_log: healthy(self.access_log, SINGLES[1], &mut items).pop().unwrap_or_default(),
             drain: healthy(self.drain, SINGLES[2], &mut items).pop().unwrap_or_default(),
+            identity: healthy(self.identity, SINGLES[3], &mut items).pop().unwrap_or_default(),
         };
         document.ensure_listener();
         (document, items)
@@ -127,11 +167,10 @@ impl Draft {
             .chain(broken_in(&self.clients, LISTS[3], true))
             .chain(broken_in(&self.plugins, LISTS[4], true))
             .chain(broken_in(&self.routes, LISTS[5], true));
-        let singles = broken_in(&self.admin, SINGLES[0], false).chain(broken_in(&self.access_log, SINGLES[1], false)).chain(broken_in(
-            &self.drain,
-            SINGLES[2],
-            false,
-        ));
+        let singles = broken_in(&self.admin, SINGLES[0], false)
+            .chain(broken_in(&self.access_log, SINGLES[1], false))
+            .chain(broken_in(&self.drain, SINGLES[2], false))
+            .chain(broken_in(&self.identity, SINGLES[3], false));
         lists.chain(singles).collect()
     }
 }

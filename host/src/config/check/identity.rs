@@ -1,6 +1,4 @@
-//! Checks of issuers and clients.
-
-use std::collections::HashMap;
+//! Checks of issuers, and of where secrets are.
 
 use super::Findings;
 use super::draft::Draft;
@@ -11,7 +9,7 @@ use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 use crate::config::units::Period;
 
-/// Checks every issuer and every client.
+/// Checks every issuer.
 pub(super) fn review(draft: &Draft, findings: &mut Findings) {
     for slot in &draft.issuers {
         let Ok(issuer) = &slot.item else { continue };
@@ -19,7 +17,6 @@ pub(super) fn review(draft: &Draft, findings: &mut Findings) {
         let list = root.key("issuers");
         review_issuer(&list.index(slot.index), issuer, findings);
     }
-    review_keys(draft, findings);
 }
 
 fn review_issuer(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
@@ -91,27 +88,9 @@ fn within(at: &Place<'_>, period: Period, [least, most]: [Period; 2], findings: 
     }
 }
 
-fn review_secret(at: &Place<'_>, secret: &Secret, findings: &mut Findings) {
+pub(super) fn review_secret(at: &Place<'_>, secret: &Secret, findings: &mut Findings) {
     exactly_one(at, &["file", "env"], &[secret.file.is_some(), secret.env.is_some()], findings);
     if let Some(env) = &secret.env {
         rules::check(&at.key("env"), env, rules::not_empty, findings);
-    }
-}
-
-// A key stands for one client: with two, the second would never be seen.
-fn review_keys(draft: &Draft, findings: &mut Findings) {
-    let mut owners = HashMap::new();
-    for slot in &draft.clients {
-        let Ok(client) = &slot.item else { continue };
-        for (index, key) in client.keys.iter().enumerate() {
-            let Some(owner) = owners.insert(key.sha256, &client.name) else { continue };
-            let root = Place::root(slot.file);
-            let list = root.key("clients");
-            let item = list.index(slot.index);
-            let keys = item.key("keys");
-            let at = keys.index(index);
-            let finding = Finding::new(&at.key("sha256"), Code::Conflict, "the same key again", "a key of its own");
-            findings.add(finding.hint(format!("{owner} has it too")));
-        }
     }
 }

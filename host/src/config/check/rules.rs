@@ -94,6 +94,12 @@ pub(super) fn not_empty(text: &str) -> Result<(), Wanted> {
     if text.is_empty() { Err("a text that is not empty".into()) } else { Ok(()) }
 }
 
+/// A scope (RFC 6749 §3.3): visible ASCII without quotes and backslashes, since scopes are listed with blanks between them.
+pub(super) fn scope(text: &str) -> Result<(), Wanted> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+    if fits { Ok(()) } else { Err("a scope such as orders.read, without blanks, quotes and backslashes".into()) }
+}
+
 /// The gateway's own name in `Via`: a token, so that it needs no quotes.
 pub(super) fn pseudonym(text: &str) -> Result<(), Wanted> {
     HeaderName::from_bytes(text.as_bytes()).map(drop).map_err(|_| "a word such as gatehouse".into())
@@ -227,6 +233,7 @@ mod tests {
         check(name, &["orders", "a.b-c_d~e"], &[("", "1 to 128"), ("a/b", "1 to 128"), ("ä", "1 to 128")]);
         check(method, &["GET", "PURGE"], &[("get", "upper case: GET"), ("", "such as GET"), ("A B", "such as GET")]);
         check(header_name, &["x-tier", "X-Tier"], &[("x tier", "a header name"), ("", "a header name")]);
+        check(scope, &["orders.read", "a:b/*"], &[("", "a scope"), ("a b", "a scope"), ("a\"", "a scope"), ("ä", "a scope")]);
         check(regex, &["/v[0-9]+/.*"], &[("(", "unclosed group"), ("(a{9999}){9999}", "smaller")]);
     }
 }

@@ -56,11 +56,13 @@ fn add_unexplained(broken: &[BrokenItem<'_>], findings: &mut Findings) {
     }
 }
 
-fn review_singles(draft: &Draft, findings: &mut Findings) {
+/// Finds a section that may stand once and stands in several files.
+pub(super) fn review_singles(draft: &Draft, findings: &mut Findings) {
     let files = [
         draft.admin.iter().map(|slot| slot.file).collect::<Vec<_>>(),
         draft.access_log.iter().map(|slot| slot.file).collect(),
         draft.drain.iter().map(|slot| slot.file).collect(),
+        draft.identity.iter().map(|slot| slot.file).collect(),
     ];
     for (section, files) in SINGLES.iter().zip(files) {
         for file in files.iter().skip(1) {

@@ -122,7 +122,7 @@ fn a_document_that_is_printed_and_read_again_is_the_same() {
 fn unknown_keys_are_named_with_the_nearest_known_one() {
     refuses(
         "route: []\n",
-        &["1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, issuers, listeners, \
+        &["1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, identity, issuers, listeners, \
          plugins, routes, upstreams (hint: did you mean routes?)"],
     );
     refuses(
@@ -284,7 +284,41 @@ fn a_key_of_two_clients_is_refused() {
     let key = "0".repeat(64);
     refuses(
         &format!("clients:\n  - {{name: a, keys: [{{sha256: '{key}'}}]}}\n  - {{name: b, keys: [{{sha256: '{key}'}}]}}\n"),
-        &["3:31: clients[1].keys[0].sha256: got the same key again, want a key of its own (hint: a has it too)"],
+        &[
+            "2:31: clients[0].keys[0].sha256: got a key that stands twice, want a key of its own (hint: b has it too)",
+            "3:31: clients[1].keys[0].sha256: got a key that stands twice, want a key of its own (hint: a has it too)",
+        ],
+    );
+}
+
+#[test]
+fn a_key_has_one_digest_that_can_be_used_and_no_more_than_its_client_may() {
+    let digest = "0".repeat(64);
+    refuses(
+        &format!(
+            "clients:\n  - name: a\n    scopes: [orders.read, 'a b']\n    plan: 'g o'\n    keys:\n      - {{}}\n      \
+             - {{sha256: '{digest}', hmac: '{digest}'}}\n      - {{hmac: '1{}', scopes: [order.read]}}\n",
+            &digest[1..]
+        ),
+        &[
+            "3:27: clients[0].scopes[1]: got \"a b\", want a scope such as orders.read, without blanks, quotes and backslashes",
+            "4:11: clients[0].plan: got \"g o\", want 1 to 128 letters, digits and any of - _ . ~",
+            "6:9: clients[0].keys[0]: got none, want exactly one of sha256, hmac",
+            "7:9: clients[0].keys[1]: got sha256 and hmac, want exactly one of sha256, hmac",
+            "7:86: clients[0].keys[1].hmac: got a digest made with a pepper, want sha256, or identity.pepper",
+            "8:10: clients[0].keys[2].hmac: got a digest made with a pepper, want sha256, or identity.pepper",
+            "8:93: clients[0].keys[2].scopes[0]: got \"order.read\", want a scope that the client has (hint: did you mean orders.read?)",
+        ],
+    );
+}
+
+#[test]
+fn the_pepper_is_in_one_place_and_makes_hmac_digests_good() {
+    let digest = "0".repeat(64);
+    accepts(&format!("identity: {{pepper: {{env: PEPPER}}}}\nclients: [{{name: a, keys: [{{hmac: '{digest}'}}]}}]\n"));
+    refuses(
+        "identity: {pepper: {env: PEPPER, file: pepper}}\n",
+        &["1:20: identity.pepper: got file and env, want exactly one of file, env"],
     );
 }
 

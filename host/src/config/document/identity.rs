@@ -107,6 +107,16 @@ pub struct Introspection {
     pub allow_stale: bool,
 }
 
+/// How credentials are kept.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    /// The secret that goes into the `hmac` digests of API keys, at least 16 bytes. Whoever has the configuration and
+    /// not this secret cannot try guesses against it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pepper: Option<Secret>,
+}
+
 /// A consumer of the API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -119,20 +129,36 @@ pub struct Client {
     /// What it may do.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The plan it is on: a name that `rate-limit` and other plugins give a meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Its keys open nothing for now.
+    #[serde(default)]
+    pub disabled: bool,
 }
 
-/// One API key, known only by its digest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// One API key, known only by its digest: `sha256` or `hmac`. `gatehouse keys create` writes one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClientKey {
-    /// The digest of the key.
-    pub sha256: Sha256,
+    /// The SHA-256 digest of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// The HMAC-SHA-256 digest of the key under `identity.pepper`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hmac: Option<Sha256>,
     /// The public part of the key, to tell keys apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// The last four characters of the key, for people who look for theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last4: Option<String>,
     /// From then on the key is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// What the key may do, where that is less than its client may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
 }
 
 impl Issuer {

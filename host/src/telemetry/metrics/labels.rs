@@ -102,9 +102,9 @@ label! {
     /// How a client showed who it is.
     AuthMethod {
         Jwt => "jwt",
-        Key => "key",
+        Key => "api-key",
         Introspection => "introspection",
-        Basic => "basic",
+        Basic => "basic-auth",
     }
 }
 

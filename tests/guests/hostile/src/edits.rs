@@ -90,7 +90,8 @@ fn header(mode: &str) -> Option<(&'static str, &'static str)> {
 }
 
 fn somebody() -> Client {
-    Client { name: "admin".to_string(), method: "forged".to_string(), issuer: None, scopes: vec!["all".to_string()], claims: None }
+    let (name, method, scopes) = ("admin".to_string(), "forged".to_string(), vec!["all".to_string()]);
+    Client { name, method, issuer: None, scopes, plan: None, claims: None }
 }
 
 fn field(name: &str, value: &str) -> Field {

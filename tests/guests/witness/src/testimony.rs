@@ -82,6 +82,7 @@ fn client(client: &Client) -> Value {
         "method": client.method,
         "issuer": client.issuer,
         "scopes": client.scopes,
+        "plan": client.plan,
         "claims": client.claims.as_deref().and_then(|claims| serde_json::from_str::<Value>(claims).ok()),
     })
 }
