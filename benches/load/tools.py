@@ -104,9 +104,9 @@ def oha(folder: Path) -> str:
 
 
 def build(package: str, binary: str) -> str:
-    """Builds a binary of this workspace in release and gives its path, wherever the target folder is."""
-    say(f"building {binary} in release")
-    command = ["cargo", "build", "--release", "-p", package, "--bin", binary]
+    """Builds a binary of this workspace as for production and gives its path, wherever the target folder is."""
+    say(f"building {binary} with the profile production")
+    command = ["cargo", "build", "--profile", "production", "-p", package, "--bin", binary]
     command += ["--message-format", "json-render-diagnostics"]
     built = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     if built.returncode == 0:

@@ -8,6 +8,7 @@ pub mod demand;
 pub mod digest;
 pub mod discovery;
 pub mod fetch;
+pub mod fingerprint;
 pub mod issuer;
 pub mod issuers;
 pub mod json;

@@ -42,7 +42,8 @@ pub struct Limits {
     pub memory: usize,
     /// Elements of all tables of one instance.
     pub table_elements: usize,
-    /// CPU time of one call. Measured in ticks of 1 ms, so a call may run up to two ticks longer.
+    /// CPU time of one call. Looked at every 4 ms, and every millisecond in a call that goes on, so one may run up to
+    /// 8 ms longer.
     pub cpu: Duration,
     /// Wall time of one call that waits for the network.
     pub wall: Duration,

@@ -11,7 +11,8 @@ use crate::identity::{
     Issuer, Refusal, Settings, Verified,
     claims::Claims,
     demand::Setback,
-    digest::{Digest, DigestHasher},
+    digest::DigestHasher,
+    fingerprint::{Fingerprint, Fingerprints},
     issuer::IssuerError,
     key::KeySet,
     token::Token,
@@ -21,7 +22,8 @@ use crate::identity::{
 #[derive(Debug)]
 pub struct Issuers {
     issuers: Vec<Arc<Issuer>>,
-    cache: Cache<Digest, Arc<Memory>, DigestHasher>,
+    fingerprints: Arc<Fingerprints>,
+    cache: Cache<Fingerprint, Arc<Memory>, DigestHasher>,
 }
 
 // A token seen to be good, and what that rests on.
@@ -47,7 +49,8 @@ impl Issuers {
     /// One that is in `previous` with the same settings goes on with its keys and its verified tokens.
     pub fn build(settings: Vec<Settings>, previous: Option<&Issuers>) -> Result<Self, Vec<(usize, IssuerError)>> {
         let cache = previous.map_or_else(new_cache, |previous| previous.cache.clone());
-        let mut issuers = Self { issuers: Vec::with_capacity(settings.len()), cache };
+        let fingerprints = previous.map_or_else(|| Arc::new(Fingerprints::new()), |previous| Arc::clone(&previous.fingerprints));
+        let mut issuers = Self { issuers: Vec::with_capacity(settings.len()), fingerprints, cache };
         let mut errors = Vec::new();
         for (place, settings) in settings.into_iter().enumerate() {
             if let Err(error) = issuers.add(settings, previous) {
@@ -93,15 +96,15 @@ impl Issuers {
         if token.len() > Token::MAX_LENGTH {
             return Err(Refusal::Malformed.into());
         }
-        let digest = Digest::of(token);
-        if let Some(memory) = self.cache.get(&digest)
+        let fingerprint = self.fingerprints.of(token);
+        if let Some(memory) = self.cache.get(&fingerprint)
             && self.still_holds(&memory, allowed, now)
         {
             return Ok(memory.verified.clone());
         }
         let memory = self.check(token, allowed, now)?;
         let verified = memory.verified.clone();
-        self.cache.insert(digest, Arc::new(memory));
+        self.cache.insert(fingerprint, Arc::new(memory));
         Ok(verified)
     }
 
@@ -176,10 +179,10 @@ fn is_allowed(issuer: &Issuer, allowed: &[String]) -> bool {
     allowed.is_empty() || allowed.contains(&issuer.settings().name)
 }
 
-fn new_cache() -> Cache<Digest, Arc<Memory>, DigestHasher> {
+fn new_cache() -> Cache<Fingerprint, Arc<Memory>, DigestHasher> {
     Cache::builder()
         .max_capacity(Issuers::CACHE_BYTES)
-        .weigher(|_: &Digest, memory: &Arc<Memory>| memory.weight)
+        .weigher(|_: &Fingerprint, memory: &Arc<Memory>| memory.weight)
         .time_to_live(Issuers::MAX_AGE)
         .build_with_hasher(DigestHasher::default())
 }

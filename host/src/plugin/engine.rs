@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often guests are interrupted to have their CPU time looked at.
-pub const TICK: Duration = Duration::from_millis(1);
+/// How often guests are interrupted to have their CPU time looked at. Each time costs the thread a wake-up, which a
+/// request pays for, so it is often only while some call goes on for long.
+const SELDOM: Duration = Duration::from_millis(4);
+const OFTEN: Duration = Duration::from_millis(1);
 
 /// The largest linear memory that a plugin's limit may ask for; only address space is reserved for it.
 pub const MAX_MEMORY: usize = 512 << 20;
@@ -22,8 +24,13 @@ const MAX_WASM_STACK: usize = 512 << 10;
 /// The engine for the hot path, and the thread that advances its epoch.
 pub struct Engine {
     wasm: wasmtime::Engine,
+    alarm: Alarm,
     _ticker: Ticker,
 }
+
+/// Tells the ticker that a call goes on and on.
+#[derive(Clone, Default)]
+pub struct Alarm(Arc<AtomicBool>);
 
 impl Engine {
     /// Starts an engine. Where the address space for the pool cannot be had (a container with a limit on it),
@@ -33,13 +40,30 @@ impl Engine {
             tracing::warn!(%error, "no address space for pooled instances; allocating them one by one");
             wasmtime::Engine::new(&settings())
         })?;
-        let ticker = Ticker::start(wasm.weak());
-        Ok(Self { wasm, _ticker: ticker })
+        let alarm = Alarm::default();
+        let ticker = Ticker::start(wasm.weak(), alarm.clone());
+        Ok(Self { wasm, alarm, _ticker: ticker })
     }
 
     /// wasmtime's engine.
     pub fn wasm(&self) -> &wasmtime::Engine {
         &self.wasm
+    }
+
+    /// To be raised by calls that go on for long.
+    pub fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+}
+
+impl Alarm {
+    /// Has guests interrupted often, for the time being.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn pause(&self) -> Duration {
+        if self.0.swap(false, Ordering::Relaxed) { OFTEN } else { SELDOM }
     }
 }
 
@@ -104,14 +128,14 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::EngineWeak) -> Self {
+    fn start(engine: wasmtime::EngineWeak, alarm: Alarm) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("gatehouse-tick".into())
             .spawn(move || {
                 while !seen.load(Ordering::Relaxed) {
-                    std::thread::sleep(TICK);
+                    std::thread::sleep(alarm.pause());
                     let Some(engine) = engine.upgrade() else { return };
                     engine.increment_epoch();
                 }

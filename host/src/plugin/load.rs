@@ -206,6 +206,7 @@ impl Loader {
             kv: self.store(&spec.plugin, spec.limits.kv_bytes),
             metrics: self.metrics.plugin_metrics(&spec.plugin),
             handle: self.metrics.plugin(&spec.plugin, &version),
+            alarm: self.engine.alarm().clone(),
             version,
         })
     }

@@ -58,7 +58,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(instance) = self.instance.take() {
             self.pools.with_slot(&self.usage, |slot| slot.busy = slot.busy.saturating_sub(1));
-            self.usage.maker.retire(instance);
+            retire(&self.usage, instance);
         }
     }
 }
@@ -152,7 +152,7 @@ impl Pools {
             }
         });
         if let Some(instance) = retired {
-            usage.maker.retire(instance);
+            retire(usage, instance);
         }
     }
 
@@ -176,6 +176,14 @@ fn take_ready(usage: &Arc<Usage>) -> Option<Box<Instance>> {
     }
     top_up(usage);
     instance
+}
+
+/// Parts with an instance. Its place may be what a refill was short of.
+fn retire(usage: &Arc<Usage>, instance: Box<Instance>) {
+    usage.maker.retire(instance);
+    if usage.isolation == Isolation::Request {
+        top_up(usage);
+    }
 }
 
 fn top_up(usage: &Arc<Usage>) {

@@ -122,6 +122,14 @@ impl HostState {
         self.call.take()
     }
 
+    /// Looks at the guest's CPU time, and has it looked at more often if this call is one of the long ones.
+    fn tick(&mut self) -> Result<(), LimitReached> {
+        if self.cpu.tick()? {
+            self.plugin.alarm.raise();
+        }
+        Ok(())
+    }
+
     /// Counts a host call; the one past the limit traps.
     pub(super) fn count_host_call(&mut self) -> wasmtime::Result<()> {
         match self.host_calls_left.checked_sub(1) {
@@ -205,17 +213,16 @@ impl CpuClock {
         self.running_since.store(0, Ordering::Relaxed);
     }
 
-    /// Adds what ran since the last look. An error once the budget is used up.
-    fn tick(&mut self) -> Result<(), LimitReached> {
+    /// Adds what ran since the last look, and says whether there was a look before. An error once the budget is used up.
+    fn tick(&mut self) -> Result<bool, LimitReached> {
         let now = thread_cpu_time();
-        match self.running_since.swap(now, Ordering::Relaxed) {
-            // The first tick may come any time after the call began, so it only starts the clock.
-            0 => {}
-            since => self.used += Duration::from_nanos(now.saturating_sub(since)),
-        }
+        let since = self.running_since.swap(now, Ordering::Relaxed);
+        // The first tick may come any time after the call began, so it only starts the clock.
+        let ran = if since == 0 { 0 } else { now.saturating_sub(since) };
+        self.used += Duration::from_nanos(ran);
         match self.used >= self.budget {
             true => Err(LimitReached::Cpu(self.budget)),
-            false => Ok(()),
+            false => Ok(since != 0),
         }
     }
 
@@ -234,15 +241,15 @@ impl CpuClock {
 
 /// Epoch callback of a store that runs synchronously: on until the budget is used up, then a trap.
 pub(super) fn on_tick_sync(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
-    store.data_mut().cpu.tick()?;
+    store.data_mut().tick()?;
     Ok(UpdateDeadline::Continue(1))
 }
 
 /// Epoch callback of a store that runs on a fibre: lets the worker's other tasks run at each tick.
 pub(super) fn on_tick_async(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
-    let cpu = &mut store.data_mut().cpu;
-    cpu.tick()?;
-    let running_since = Arc::clone(&cpu.running_since);
+    let state = store.data_mut();
+    state.tick()?;
+    let running_since = Arc::clone(&state.cpu.running_since);
     let resumed = async move {
         tokio::task::yield_now().await;
         running_since.store(thread_cpu_time(), Ordering::Relaxed);

@@ -13,6 +13,7 @@ use crate::telemetry::metrics::{PluginHandle, PluginMetrics};
 use super::bindings::PluginPre;
 use super::breaker::Breaker;
 use super::capability::kv_store::KvStore;
+use super::engine::Alarm;
 use super::fault::Fault;
 use super::instance::Instance;
 use super::load::Artifact;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub metrics: PluginMetrics,
     /// The right to count calls and faults of this version.
     pub handle: PluginHandle,
+    /// For calls that go on for long.
+    pub(super) alarm: Alarm,
 }
 
 /// A plugin with a configuration.
