@@ -12,7 +12,7 @@ use crate::bindings::types as raw;
 pub struct Client {
     /// The configured client's name, or the token's subject.
     pub name: String,
-    /// Which way it was authenticated: `api-key`, `basic-auth`, `jwt`, or what a plugin said.
+    /// Which way it was authenticated: `api-key`, `basic-auth`, `jwt`, `introspection`, or what a plugin said.
     pub method: String,
     /// The issuer of the token, where there was one.
     pub issuer: Option<String>,

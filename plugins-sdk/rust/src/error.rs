@@ -56,4 +56,11 @@ macro_rules! from_capability_errors {
     )+};
 }
 
-from_capability_errors!(core::str::Utf8Error, crate::http::Error, crate::json::PathError, crate::jwt::Refusal, crate::kv::Error);
+from_capability_errors!(
+    core::str::Utf8Error,
+    crate::http::Error,
+    crate::introspection::Refusal,
+    crate::json::PathError,
+    crate::jwt::Refusal,
+    crate::kv::Error
+);

@@ -29,8 +29,11 @@ extern crate alloc;
 #[cfg(not(target_family = "wasm"))]
 extern crate std;
 
+pub mod bearer;
+pub mod claims;
 pub mod header;
 pub mod http;
+pub mod introspection;
 pub mod json;
 pub mod jwt;
 pub mod keys;

@@ -25,6 +25,7 @@ mod tested;
 
 pub use answer::Answer;
 pub use fake::http::http;
+pub use fake::introspection::introspection;
 pub use fake::jwt::{Token, jwt};
 pub use fake::keys::{key, plan};
 pub use fake::log::{Level, logs};

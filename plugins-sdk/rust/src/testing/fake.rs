@@ -1,6 +1,7 @@
 //! Fakes of the capabilities, one file each, with the signatures of the raw imports. Their state belongs to the thread.
 
 pub(crate) mod http;
+pub(crate) mod introspection;
 pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod kv;

@@ -19,9 +19,9 @@ std::thread_local! {
 /// A good token.
 #[derive(Clone, Debug)]
 pub struct Token {
-    issuer: String,
-    subject: String,
-    scope: String,
+    pub(super) issuer: String,
+    pub(super) subject: String,
+    pub(super) scope: String,
     claims: Map<String, Value>,
 }
 
@@ -45,7 +45,7 @@ impl Token {
         self
     }
 
-    fn shown(&self, name: &str) -> Option<String> {
+    pub(super) fn shown(&self, name: &str) -> Option<String> {
         match (name, self.claims.get(name)) {
             (_, Some(Value::String(text))) => Some(text.clone()),
             (_, Some(other)) => Some(std::format!("{other}")),
