@@ -10,8 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The plugins that come with the gateway, by the name of their folder in `example-plugins`.
-const BUILTINS: &[&str] =
-    &["acl", "aggregate", "api-key", "basic-auth", "cors", "ip-allow", "jwt", "mock", "rate-limit", "request-id", "transform"];
+const BUILTINS: &[&str] = &[
+    "acl",
+    "aggregate",
+    "api-key",
+    "basic-auth",
+    "cors",
+    "ip-allow",
+    "jwt",
+    "mock",
+    "oauth2-introspection",
+    "rate-limit",
+    "request-id",
+    "transform",
+];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() -> ExitCode {

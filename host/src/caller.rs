@@ -14,6 +14,8 @@ pub enum Caller {
     Password(Arc<Key>),
     /// The subject of a token that a configured issuer signed.
     Token(Arc<Verified>),
+    /// The subject of an opaque token that a configured issuer calls active.
+    Introspected(Arc<Verified>),
     /// What a plugin with the grant `identity` said.
     Stated(Arc<Stated>),
 }
@@ -40,17 +42,18 @@ impl Caller {
     pub fn name(&self) -> &str {
         match self {
             Caller::Key(key) | Caller::Password(key) => &key.client.name,
-            Caller::Token(token) => &token.subject,
+            Caller::Token(token) | Caller::Introspected(token) => &token.subject,
             Caller::Stated(stated) => &stated.name,
         }
     }
 
-    /// `api-key`, `basic-auth`, `jwt`, or what the plugin said.
+    /// `api-key`, `basic-auth`, `jwt`, `introspection`, or what the plugin said.
     pub fn method(&self) -> &str {
         match self {
             Caller::Key(_) => "api-key",
             Caller::Password(_) => "basic-auth",
             Caller::Token(_) => "jwt",
+            Caller::Introspected(_) => "introspection",
             Caller::Stated(stated) => &stated.method,
         }
     }
@@ -59,7 +62,7 @@ impl Caller {
     pub fn issuer(&self) -> Option<&str> {
         match self {
             Caller::Key(_) | Caller::Password(_) => None,
-            Caller::Token(token) => Some(&token.issuer),
+            Caller::Token(token) | Caller::Introspected(token) => Some(&token.issuer),
             Caller::Stated(stated) => stated.issuer.as_deref(),
         }
     }
@@ -68,7 +71,7 @@ impl Caller {
     pub fn scopes(&self) -> Vec<&str> {
         match self {
             Caller::Key(key) | Caller::Password(key) => key.scopes.iter().map(AsRef::as_ref).collect(),
-            Caller::Token(token) => token.scope.split(' ').filter(|scope| !scope.is_empty()).collect(),
+            Caller::Token(token) | Caller::Introspected(token) => token.scope.split(' ').filter(|scope| !scope.is_empty()).collect(),
             Caller::Stated(stated) => stated.scopes.iter().map(String::as_str).collect(),
         }
     }
@@ -77,7 +80,7 @@ impl Caller {
     pub fn plan(&self) -> Option<&str> {
         match self {
             Caller::Key(key) | Caller::Password(key) => key.client.plan.as_deref(),
-            Caller::Token(_) => None,
+            Caller::Token(_) | Caller::Introspected(_) => None,
             Caller::Stated(stated) => stated.plan.as_deref(),
         }
     }
@@ -86,7 +89,7 @@ impl Caller {
     pub fn key(&self) -> Option<&Key> {
         match self {
             Caller::Key(key) | Caller::Password(key) => Some(key),
-            Caller::Token(_) | Caller::Stated(_) => None,
+            Caller::Token(_) | Caller::Introspected(_) | Caller::Stated(_) => None,
         }
     }
 
@@ -94,7 +97,7 @@ impl Caller {
     pub fn claims(&self) -> Option<String> {
         match self {
             Caller::Key(_) | Caller::Password(_) => None,
-            Caller::Token(token) => serde_json::to_string(&token.claims).ok(),
+            Caller::Token(token) | Caller::Introspected(token) => serde_json::to_string(&token.claims).ok(),
             Caller::Stated(stated) => stated.claims.clone(),
         }
     }

@@ -37,6 +37,14 @@ pub enum Error {
         /// What the system said.
         cause: String,
     },
+    /// The gateway has no token of its own to show to the upstream.
+    #[error("upstream {upstream}: {cause}")]
+    NoUpstreamToken {
+        /// Its name.
+        upstream: String,
+        /// Why there is none.
+        cause: String,
+    },
     /// The endpoint did not answer in time.
     #[error("{endpoint} did not answer within {limit:?}")]
     UpstreamTimeout {
@@ -101,9 +109,11 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::NoRoute | Error::NoUpstream(_) => StatusCode::NOT_FOUND,
-            Error::NoHealthyEndpoint { .. } | Error::Plugin { .. } | Error::Overloaded(_) | Error::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Error::NoHealthyEndpoint { .. }
+            | Error::NoUpstreamToken { .. }
+            | Error::Plugin { .. }
+            | Error::Overloaded(_)
+            | Error::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Error::UpstreamConnect { .. } | Error::UpstreamReset { .. } | Error::ResponseTooLarge { .. } => StatusCode::BAD_GATEWAY,
             Error::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -116,7 +126,7 @@ impl Error {
         match self {
             Error::NoRoute | Error::NoUpstream(_) => "no_route",
             Error::NoHealthyEndpoint { .. } => "no_healthy_endpoint",
-            Error::UpstreamConnect { .. } => "upstream_connect",
+            Error::UpstreamConnect { .. } | Error::NoUpstreamToken { .. } => "upstream_connect",
             Error::UpstreamTimeout { .. } => "upstream_timeout",
             Error::UpstreamReset { .. } => "upstream_reset",
             Error::Plugin { fault, .. } => fault.reason().name(),
@@ -132,7 +142,7 @@ impl Error {
         match self {
             Error::NoRoute | Error::NoUpstream(_) => "No route of this gateway matches the request.".into(),
             Error::NoHealthyEndpoint { .. } => "There is no endpoint that could take the request.".into(),
-            Error::UpstreamConnect { .. } => "The service behind this route could not be reached.".into(),
+            Error::UpstreamConnect { .. } | Error::NoUpstreamToken { .. } => "The service behind this route could not be reached.".into(),
             Error::UpstreamTimeout { .. } => "The service behind this route did not answer in time.".into(),
             Error::UpstreamReset { .. } => "The service behind this route broke off.".into(),
             Error::Plugin { plugin, fault } => plugin_detail(plugin, fault),

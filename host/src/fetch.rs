@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::HOST;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, StatusCode};
 use tokio::sync::mpsc;
 
 use crate::body::{Body, BodyError};
 use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
 use crate::server::hop_by_hop;
+use crate::upstream::credentials::Way;
 use crate::upstream::{self, Endpoint, SendError, Sent, Upstream};
 use crate::worker::Worker;
 
@@ -49,11 +50,18 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
 async fn send(worker: &Rc<Worker>, upstream: &Arc<Upstream>, endpoint: &Endpoint, job: Fetch) -> Result<Sent, FetchError> {
     let request = request(job, endpoint);
     let began = Instant::now();
-    let sent = upstream::send(&worker.connections, endpoint, &upstream.timeouts, request, None).await;
+    let sent = match &upstream.credentials {
+        None => upstream::send(&worker.connections, endpoint, &upstream.timeouts, request, None).await,
+        Some(source) => {
+            let way = Way { connections: &worker.connections, endpoint, timeouts: upstream.timeouts };
+            let refused = |took| worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
+            way.send(source, request, None, refused).await
+        }
+    };
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     worker.metrics.upstream_tried(&upstream.metrics, status, began.elapsed());
     sent.map_err(|error| match error {
-        SendError::Connect(_) => FetchError::Unreachable,
+        SendError::Connect(_) | SendError::NoToken(_) => FetchError::Unreachable,
         SendError::Timeout(_) => FetchError::Timeout,
         SendError::Broken(_) => FetchError::Reset,
     })

@@ -19,6 +19,7 @@ use crate::cli::builtin_names;
 use crate::config::document::{self, Document};
 use crate::config::text::LogTarget;
 use crate::config::{self, Loaded, Problems, RouteArg, Sources};
+use crate::identity::credentials::TokenSources;
 use crate::identity::fetch::Http;
 use crate::identity::jwks;
 use crate::limit::{Clock, Table};
@@ -90,7 +91,13 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let loader = Loader::start(settings.cache.as_deref(), metrics.clone())
         .map_err(|error| StartError::Machine { what: "plugin engine".into(), cause: error.to_string() })?;
     let buckets = Arc::new(Table::new(Table::DEFAULT_CAPACITY));
-    let builder = Arc::new(Builder { loader, endpoints: Endpoints::default(), metrics: metrics.clone(), buckets: Arc::clone(&buckets) });
+    let builder = Arc::new(Builder {
+        loader,
+        endpoints: Endpoints::default(),
+        tokens: TokenSources::default(),
+        metrics: metrics.clone(),
+        buckets: Arc::clone(&buckets),
+    });
 
     let loaded = settings.config.load().map_err(StartError::Config)?;
     let snapshot = build(&builder, &loaded, None, 1).map_err(StartError::Config)?;
@@ -112,7 +119,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let mut gateway = Gateway {
         fingerprint: files.as_ref().map(Files::fingerprint),
         files,
-        config: settings.config,
+        config: Arc::new(settings.config),
         builder,
         workers: Vec::new(),
         listening: HashMap::new(),
@@ -129,7 +136,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
 }
 
 struct Gateway {
-    config: ConfigSource,
+    config: Arc<ConfigSource>,
     builder: Arc<Builder>,
     shared: worker::Shared,
     phase: signalled::Sender<Phase>,
@@ -217,6 +224,7 @@ impl Gateway {
         let mut hangup = signal(SignalKind::hangup()).map_err(machine("signals"))?;
         self.spawn_upkeep();
         self.refresh_keys();
+        self.ask_issuers();
         let mut watch = Watch::start();
         self.watch(&mut watch);
         admin.set_ready(true);
@@ -290,6 +298,17 @@ impl Gateway {
         }
     }
 
+    /// Takes tokens that are asked about to their issuers, and keeps those that the gateway itself shows to upstreams.
+    fn ask_issuers(&self) {
+        let (snapshot, tokens) = (self.shared.current.load(), &self.builder.tokens);
+        if snapshot.introspection.is_empty() && tokens.is_empty() {
+            return;
+        }
+        let (http, runtime) = (self.http.get_or_init(|| Arc::new(Http::new())), tokio::runtime::Handle::current());
+        snapshot.introspection.serve(&runtime, http);
+        tokens.attend(&runtime, http);
+    }
+
     fn watch(&self, watch: &mut Watch) {
         if let Some(files) = &self.files {
             watch.set(files);
@@ -319,12 +338,21 @@ impl Gateway {
     }
 
     async fn try_reload(&mut self) -> Result<(), (&'static str, StartError)> {
-        let loaded = self.config.load().map_err(|problems| ("invalid", StartError::Config(problems)))?;
+        let loaded = self.load().await.map_err(|error| ("invalid", error))?;
         let (snapshot, loaded) = self.rebuild(loaded).await.map_err(|error| ("plugin", error))?;
         let bound = self.bind(&loaded.document).map_err(|error| ("listener", error))?;
         self.files = self.config.files(&loaded);
         self.swap(snapshot, kept(loaded), bound);
         Ok(())
+    }
+
+    /// Read on a thread of its own: a large configuration must not keep tokens waiting that are asked about meanwhile.
+    async fn load(&self) -> Result<Loaded, StartError> {
+        let config = Arc::clone(&self.config);
+        match tokio::task::spawn_blocking(move || config.load()).await {
+            Ok(loaded) => loaded.map_err(StartError::Config),
+            Err(error) => Err(StartError::Machine { what: "reading the configuration".into(), cause: error.to_string() }),
+        }
     }
 
     async fn rebuild(&self, loaded: Loaded) -> Result<(Snapshot, Loaded), StartError> {
@@ -358,6 +386,7 @@ impl Gateway {
         self.shared.metrics.sweep();
         self.builder.loader.sweep();
         self.refresh_keys();
+        self.ask_issuers();
     }
 
     /// Readiness off, then no new connections, then no connections.

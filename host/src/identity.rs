@@ -1,14 +1,18 @@
 //! Who is calling: clients by their API keys, and bearer tokens by the keys of their issuers.
-//! Answers in memory only; what has to be fetched is fetched in the background by `jwks`.
+//! Answers in memory only; what has to be fetched is fetched in the background, by `jwks`, `introspection` and
+//! `credentials`, which is about the gateway itself: its own tokens towards upstreams.
 
 pub mod api_key;
 pub mod claims;
 pub mod client;
+pub mod credentials;
 pub mod demand;
 pub mod digest;
 pub mod discovery;
 pub mod fetch;
 pub mod fingerprint;
+pub mod form;
+pub mod introspection;
 pub mod issuer;
 pub mod issuers;
 pub mod json;
@@ -22,6 +26,7 @@ mod testing;
 
 pub use claims::Verified;
 pub use client::{Client, Clients};
+pub use introspection::Introspection;
 pub use issuer::{Issuer, KeySource, Refresh, Settings};
 pub use issuers::Issuers;
 

@@ -123,7 +123,7 @@ impl HttpGrant {
 /// The capabilities a plugin was granted. What is not here cannot even be linked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Grants {
-    /// Interfaces by name: `log kv jwt keys rate-limit metrics`.
+    /// Interfaces by name: `log kv jwt introspection keys rate-limit metrics`.
     pub interfaces: Arc<[Capability]>,
     /// `http`, with the upstreams it is for.
     pub http: HttpGrant,
@@ -160,6 +160,8 @@ pub enum Capability {
     Kv,
     /// Token verification.
     Jwt,
+    /// Questions to issuers about opaque tokens.
+    Introspection,
     /// API key look-up.
     Keys,
     /// Token buckets.
@@ -172,8 +174,16 @@ pub enum Capability {
 
 impl Capability {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Capability; 7] =
-        [Capability::Log, Capability::Kv, Capability::Jwt, Capability::Keys, Capability::RateLimit, Capability::Http, Capability::Metrics];
+    pub const ALL: [Capability; 8] = [
+        Capability::Log,
+        Capability::Kv,
+        Capability::Jwt,
+        Capability::Introspection,
+        Capability::Keys,
+        Capability::RateLimit,
+        Capability::Http,
+        Capability::Metrics,
+    ];
 
     /// The name in `wit/` and in the configuration.
     pub fn name(self) -> &'static str {
@@ -181,6 +191,7 @@ impl Capability {
             Capability::Log => "log",
             Capability::Kv => "kv",
             Capability::Jwt => "jwt",
+            Capability::Introspection => "introspection",
             Capability::Keys => "keys",
             Capability::RateLimit => "rate-limit",
             Capability::Http => "http",

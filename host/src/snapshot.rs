@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Chain;
-use crate::identity::{Clients, Issuers};
+use crate::identity::{Clients, Introspection, Issuers};
 use crate::plugin::Usage;
 use crate::route::Router;
 use crate::server::Listener;
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// Who signs tokens.
     pub issuers: Arc<Issuers>,
+    /// Who is asked about tokens.
+    pub introspection: Arc<Introspection>,
     /// Who holds keys.
     pub clients: Arc<Clients>,
     /// How the gateway goes away.

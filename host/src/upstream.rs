@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::identity::credentials::TokenSource;
 use crate::telemetry::metrics::UpstreamHandle;
 
 pub mod connect;
 pub mod connections;
+pub mod credentials;
 pub mod endpoint;
 pub mod round_robin;
 pub mod send;
@@ -39,6 +41,8 @@ pub struct Upstream {
     pub endpoints: Box<[Arc<Endpoint>]>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// Where the gateway's own token for it comes from, if it wants one.
+    pub credentials: Option<Arc<TokenSource>>,
     /// The right to count what it answers.
     pub metrics: UpstreamHandle,
     /// Whose turn it is.

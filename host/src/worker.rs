@@ -219,6 +219,7 @@ impl Worker {
 fn view(shared: &Shared, decisions: &Decisions, fetch: &FetchSender, snapshot: Arc<Snapshot>) -> View {
     let services = Services {
         issuers: Arc::clone(&snapshot.issuers),
+        introspection: Arc::clone(&snapshot.introspection),
         clients: Arc::clone(&snapshot.clients),
         buckets: Arc::clone(&shared.buckets),
         clock: shared.clock.clone(),

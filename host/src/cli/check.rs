@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems, Reviewed};
+use crate::identity::credentials::TokenSources;
 use crate::limit::Table;
 use crate::plugin::Loader;
 use crate::snapshot::Builder;
@@ -63,6 +64,7 @@ pub fn plugins(loaded: &Loaded) -> Vec<Finding> {
             return vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}"))];
         }
     };
-    let builder = Builder { loader, endpoints: Endpoints::default(), metrics, buckets: Arc::new(Table::new(1)) };
+    let builder =
+        Builder { loader, endpoints: Endpoints::default(), tokens: TokenSources::default(), metrics, buckets: Arc::new(Table::new(1)) };
     builder.review(loaded)
 }

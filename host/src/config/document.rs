@@ -15,8 +15,8 @@ pub use listener::{AccessLog, Admin, Certificate, Drain, Listener, ListenerLimit
 pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
 pub use upstream::{
-    ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, Discovery, DnsDiscovery, DnsRecord, Endpoint, EtcdDiscovery,
-    Health, Outlier, RegisterDiscovery, Retry, Upstream, UpstreamTimeouts,
+    ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint,
+    EtcdDiscovery, Health, Outlier, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts,
 };
 
 /// The whole configuration of one gateway.

@@ -30,7 +30,8 @@ pub struct Claims {
 // === impl Claims ===
 
 impl Claims {
-    const MAX_DEPTH: usize = 8;
+    /// Levels of objects and arrays in claims.
+    pub const MAX_DEPTH: usize = 8;
 
     /// Reads the payload of a token.
     pub fn parse(payload: &[u8]) -> Result<Self, Refusal> {
@@ -84,7 +85,8 @@ impl Claims {
         Ok(self.texts("scp")?.unwrap_or_default().join(" "))
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    /// A claim that is a text.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
         match self.members.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -100,12 +102,18 @@ impl Claims {
         texts.map(Some).ok_or(Refusal::BadClaims)
     }
 
-    // Seconds since 1970, possibly with a fraction.
-    fn time(&self, name: &str) -> Result<Option<SystemTime>, Refusal> {
+    /// A claim in seconds since 1970, possibly with a fraction.
+    pub fn time(&self, name: &str) -> Result<Option<SystemTime>, Refusal> {
         let Some(value) = self.members.get(name) else { return Ok(None) };
         let seconds = value.as_f64().ok_or(Refusal::BadClaims)?;
         let since = Duration::try_from_secs_f64(seconds).map_err(|_| Refusal::BadClaims)?;
         SystemTime::UNIX_EPOCH.checked_add(since).map(Some).ok_or(Refusal::BadClaims)
+    }
+}
+
+impl From<Map<String, Value>> for Claims {
+    fn from(members: Map<String, Value>) -> Self {
+        Self { members }
     }
 }
 

@@ -1,4 +1,6 @@
-//! Small documents by HTTP, for the background only: one GET, a deadline, a size, no redirect.
+//! Small documents by HTTP, for the background only: one GET, a deadline, a size, no redirect. Forms are in [`post`].
+
+pub mod post;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -42,6 +44,9 @@ pub enum FetchError {
     /// It did not arrive in time.
     #[error("it did not arrive within {:?}", Http::TIMEOUT)]
     Timeout,
+    /// It did not arrive in the time that this fetch had.
+    #[error("it did not arrive within {0:?}")]
+    Late(Duration),
     /// No connection.
     #[error("no connection to {host}")]
     Connect {
@@ -79,6 +84,7 @@ pub enum FetchError {
 #[derive(Clone)]
 pub struct Http {
     tls: TlsConnector,
+    idle: Arc<post::Idle>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -112,7 +118,7 @@ impl Http {
             .expect("the provider supports the default versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self { tls: TlsConnector::from(Arc::new(config)) }
+        Self { tls: TlsConnector::from(Arc::new(config)), idle: Arc::default() }
     }
 
     async fn exchange(&self, url: &Uri) -> Result<Fetched, FetchError> {

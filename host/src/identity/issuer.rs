@@ -67,7 +67,7 @@ pub enum KeySource {
 }
 
 /// A secret that no log shows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(pub Vec<u8>);
 
 /// An issuer at work.

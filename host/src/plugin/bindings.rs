@@ -6,10 +6,11 @@ wasmtime::component::bindgen!({
     // What goes into a guest is borrowed from the request, so that a call copies each byte once, into the guest.
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {
-        // The two calls that wait for the network suspend the guest's fibre. A component that imports neither
-        // is called synchronously.
+        // The calls that wait for the network suspend the guest's fibre. A component that imports none of their
+        // interfaces is called synchronously.
         "gatehouse:plugin/http.fetch": async | trappable,
         "gatehouse:plugin/http.fetch-all": async | trappable,
+        "gatehouse:plugin/introspection.introspect": async | trappable,
         default: trappable,
     },
 });

@@ -8,6 +8,7 @@ use super::state::HostState;
 use super::{Capability, Grants};
 
 pub mod http;
+pub mod introspection;
 pub mod jwt;
 pub mod keys;
 pub mod kv;
@@ -29,6 +30,7 @@ fn link_one(linker: &mut Linker<HostState>, capability: Capability) -> wasmtime:
         Capability::Log => wit::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
         Capability::Kv => wit::kv::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
         Capability::Jwt => wit::jwt::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
+        Capability::Introspection => wit::introspection::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
         Capability::Keys => wit::keys::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
         Capability::RateLimit => wit::rate_limit::add_to_linker::<_, HasSelf<_>>(linker, |state| state),
         Capability::Http => wit::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state),

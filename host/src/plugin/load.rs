@@ -23,6 +23,8 @@ use super::state::HostState;
 use super::usage::{Indexes, Parts, Shared, Usage};
 use super::{Capability, Grants, Isolation, Limits, wasi};
 
+/// Interfaces with calls that wait for the network.
+const WAITING: [&str; 2] = ["gatehouse:plugin/http@", "gatehouse:plugin/introspection@"];
 /// The package of the contract, in front of every import of it.
 const PACKAGE: &str = "gatehouse:plugin/";
 const VERSION: &str = "@0.1.0";
@@ -74,7 +76,7 @@ pub struct Artifact {
 
 impl Artifact {
     fn waits(&self) -> bool {
-        self.imports.iter().any(|import| import.starts_with("gatehouse:plugin/http@"))
+        self.imports.iter().any(|import| WAITING.iter().any(|waiting| import.starts_with(waiting)))
     }
 }
 

@@ -9,7 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 
 use crate::caller::Caller;
 use crate::identity::demand::Awaited;
-use crate::identity::{Clients, Issuers};
+use crate::identity::{Clients, Introspection, Issuers};
 use crate::limit::{Clock, Scope, Table};
 use crate::telemetry::RequestId;
 use crate::telemetry::metrics::Decisions;
@@ -24,6 +24,8 @@ use super::{Grants, Limits};
 pub struct Services {
     /// Who signs tokens.
     pub issuers: Arc<Issuers>,
+    /// Who is asked about tokens.
+    pub introspection: Arc<Introspection>,
     /// Who holds keys.
     pub clients: Arc<Clients>,
     /// Token buckets. They outlive snapshots.

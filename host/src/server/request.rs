@@ -19,6 +19,7 @@ use crate::plugin::Call;
 use crate::route;
 use crate::snapshot::Route;
 use crate::telemetry::access_log::Flag;
+use crate::upstream::credentials::Way;
 use crate::upstream::{self, SendError, Sent, Upstream};
 
 use super::finish::Facts;
@@ -221,13 +222,23 @@ async fn send(
     let request = onward(traveller, &endpoint.authority);
     let began = Instant::now();
     let uploading = request.body().is_passing().then(|| Rc::clone(&facts.received));
-    let sent = upstream::send(&connection.worker.connections, endpoint, &timeouts, request, uploading).await;
+    let sent = match &upstream.credentials {
+        None => upstream::send(&connection.worker.connections, endpoint, &timeouts, request, uploading).await,
+        Some(source) => {
+            let way = Way { connections: &connection.worker.connections, endpoint, timeouts };
+            let refused = |took| {
+                facts.attempts += 1;
+                connection.worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
+            };
+            Box::pin(way.send(source, request, uploading, refused)).await
+        }
+    };
     let took = began.elapsed();
     facts.upstream_took = Some(took);
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
 
-    let Sent { mut response, passage } = sent.map_err(|error| failed(error, &endpoint.authority))?;
+    let Sent { mut response, passage } = sent.map_err(|error| failed(error, upstream, &endpoint.authority))?;
     facts.passage = Some(passage);
     hop_by_hop::strip(response.headers_mut());
     // Only the gateway says what went wrong at the gateway.
@@ -250,12 +261,13 @@ fn onward(traveller: &mut Traveller, authority: &str) -> Request<Body> {
     request
 }
 
-fn failed(error: SendError, endpoint: &str) -> Error {
+fn failed(error: SendError, upstream: &Upstream, endpoint: &str) -> Error {
     let endpoint = endpoint.to_owned();
     match error {
         SendError::Connect(cause) => Error::UpstreamConnect { endpoint, cause },
         SendError::Timeout(limit) => Error::UpstreamTimeout { endpoint, limit },
         SendError::Broken(cause) => Error::UpstreamReset { endpoint, cause },
+        SendError::NoToken(cause) => Error::NoUpstreamToken { upstream: upstream.name.to_string(), cause: cause.to_string() },
     }
 }
 
@@ -356,7 +368,7 @@ fn flag(error: &Error) -> Flag {
     match error {
         Error::NoRoute | Error::NoUpstream(_) => Flag::NoRoute,
         Error::NoHealthyEndpoint { .. } => Flag::NoHealthyEndpoint,
-        Error::UpstreamConnect { .. } => Flag::UpstreamConnect,
+        Error::UpstreamConnect { .. } | Error::NoUpstreamToken { .. } => Flag::UpstreamConnect,
         Error::UpstreamTimeout { .. } => Flag::UpstreamTimeout,
         Error::UpstreamReset { .. } => Flag::UpstreamReset,
         Error::Plugin { .. } => Flag::PluginFault,

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use crate::chain::{Chain, Step};
 use crate::config::document::{self, Document};
 use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources};
+use crate::identity::credentials::{self, TokenSource, TokenSources};
 use crate::identity::issuer::Secret;
-use crate::identity::{Issuers, KeySource, Refresh, Settings};
+use crate::identity::{Introspection, Issuers, KeySource, Refresh, Settings, introspection};
 use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::UsageSpec;
@@ -33,6 +34,8 @@ pub struct Builder {
     pub loader: Loader,
     /// Keeps endpoints.
     pub endpoints: Endpoints,
+    /// Keeps the gateway's own tokens.
+    pub tokens: TokenSources,
     /// Counts.
     pub metrics: Metrics,
     /// Token buckets.
@@ -112,6 +115,7 @@ impl<'a> Build<'a> {
             listeners: self.listeners(),
             upstreams,
             issuers: self.issuers(previous),
+            introspection: self.introspection(previous),
             clients: self.clients(previous),
             drain: Drain { ready_delay: self.document.drain.ready_delay.into(), deadline: self.document.drain.deadline.into() },
         }
@@ -147,9 +151,31 @@ impl<'a> Build<'a> {
             name: configured.name.as_str().into(),
             endpoints: endpoints.into(),
             timeouts: timeouts(&configured.timeouts),
+            credentials: self.credentials(configured, path),
             metrics: self.builder.metrics.upstream(&configured.name),
             turns: RoundRobin::new(&weights),
         }
+    }
+
+    fn credentials(&mut self, configured: &document::Upstream, path: KeyPath) -> Option<Arc<TokenSource>> {
+        let configured = &configured.auth.as_ref()?.client_credentials;
+        let path = path.key("auth").key("client_credentials");
+        let client_secret = match self.secret(&configured.client_secret) {
+            Ok(secret) => secret,
+            Err((got, want)) => {
+                self.found(path.key("client_secret"), Code::Value, got, want);
+                return None;
+            }
+        };
+        let settings = credentials::Settings {
+            token_url: configured.token_url.clone(),
+            client_id: configured.client_id.clone(),
+            client_secret,
+            scopes: configured.scopes.clone(),
+            audience: configured.audience.clone(),
+        };
+        let source = self.builder.tokens.get(settings);
+        source.map_err(|error| self.found(path.key("token_url"), Code::Value, &configured.token_url, error.to_string())).ok()
     }
 
     // === routes ===
@@ -357,6 +383,26 @@ impl<'a> Build<'a> {
         }
     }
 
+    fn introspection(&mut self, previous: Option<&Snapshot>) -> Arc<Introspection> {
+        let mut introspection = Introspection::default();
+        for (place, issuer) in self.document.issuers.iter().enumerate() {
+            let Some(configured) = &issuer.introspection else { continue };
+            let path = at("issuers", place).key("introspection");
+            let secret = match self.secret(&configured.client_secret) {
+                Ok(secret) => secret,
+                Err((got, want)) => {
+                    self.found(path.key("client_secret"), Code::Value, got, want);
+                    continue;
+                }
+            };
+            let settings = introspection_settings(issuer, configured, secret);
+            if let Err(error) = introspection.add(settings, previous.map(|snapshot| &*snapshot.introspection)) {
+                self.found(path.key("url"), Code::Value, &configured.url, error.to_string());
+            }
+        }
+        Arc::new(introspection)
+    }
+
     fn secret(&self, secret: &document::Secret) -> Result<Secret, (String, String)> {
         read_secret(secret, self.sources)
     }
@@ -442,4 +488,20 @@ fn issuer_settings(issuer: &document::Issuer, keys: KeySource) -> Settings {
 
 fn refresh(jwks: &document::Jwks) -> Refresh {
     Refresh { ttl: jwks.ttl.into(), floor: jwks.refetch_floor.into() }
+}
+
+fn introspection_settings(issuer: &document::Issuer, configured: &document::Introspection, secret: Secret) -> introspection::Settings {
+    introspection::Settings {
+        name: issuer.name.clone(),
+        issuer: issuer.issuer.clone(),
+        audiences: issuer.audiences.clone(),
+        leeway: issuer.leeway.into(),
+        url: configured.url.clone(),
+        client_id: configured.client_id.clone(),
+        client_secret: secret,
+        timeout: configured.timeout.into(),
+        cache: configured.cache.into(),
+        negative_cache: configured.negative_cache.into(),
+        allow_stale: configured.allow_stale,
+    }
 }

@@ -158,6 +158,7 @@ fn interface(grant: &document::Grant) -> Option<Capability> {
         document::Grant::Log => Some(Capability::Log),
         document::Grant::Kv => Some(Capability::Kv),
         document::Grant::Jwt => Some(Capability::Jwt),
+        document::Grant::Introspection => Some(Capability::Introspection),
         document::Grant::Keys => Some(Capability::Keys),
         document::Grant::RateLimit => Some(Capability::RateLimit),
         document::Grant::Metrics => Some(Capability::Metrics),

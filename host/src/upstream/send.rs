@@ -10,6 +10,7 @@ use hyper::client::conn::http1::SendRequest;
 use thiserror::Error;
 
 use crate::body::{Body, Passage, Watched};
+use crate::identity::credentials::Unavailable;
 
 use super::connections::Home;
 use super::{Connections, Endpoint, Timeouts, connect};
@@ -29,6 +30,9 @@ pub enum SendError {
     /// The connection broke before there was a head.
     #[error("{0}")]
     Broken(String),
+    /// The gateway's own token for the upstream could not be had, so nothing was sent.
+    #[error("{0}")]
+    NoToken(#[from] Unavailable),
 }
 
 impl SendError {
@@ -37,6 +41,7 @@ impl SendError {
         match self {
             SendError::Timeout(_) => 504,
             SendError::Connect(_) | SendError::Broken(_) => 502,
+            SendError::NoToken(_) => 503,
         }
     }
 }
@@ -178,7 +183,17 @@ fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
     if !idempotent || !matches!(request.body(), Body::Empty) {
         return None;
     }
-    let mut copy = Request::new(Body::Empty);
+    copy(request)
+}
+
+/// A copy of a request; None if its body is still on its way.
+pub(super) fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+    let body = match request.body() {
+        Body::Empty => Body::Empty,
+        Body::Full(bytes) => Body::Full(bytes.clone()),
+        Body::Incoming(_) | Body::Staged(_) => return None,
+    };
+    let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

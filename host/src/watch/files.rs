@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{Loaded, document};
+use crate::config::Loaded;
+use crate::config::document::{self, Document};
 
 /// The files of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +21,14 @@ pub struct Files {
 pub struct Fingerprint([u8; 32]);
 
 impl Files {
-    /// The configuration itself, and what it points at: components, key sets, certificates.
+    /// The configuration itself, and what it points at: components, key sets, secrets, certificates.
     pub fn of(config: &Path, loaded: &Loaded) -> Self {
         let document = &loaded.document;
         let components = document.plugins.iter().filter_map(|plugin| plugin.source.as_ref()?.file.as_deref());
         let key_sets = document.issuers.iter().filter_map(|issuer| issuer.jwks.as_ref()?.file.as_deref());
-        let secrets = document.issuers.iter().filter_map(|issuer| issuer.secret.as_ref()?.file.as_deref());
+        let secrets = secrets(document).filter_map(|secret| secret.file.as_deref());
         let certificates = document.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(certificate_files);
-        let pepper = document.identity.pepper.iter().filter_map(|pepper| pepper.file.as_deref());
-        let others = components.chain(key_sets).chain(secrets).chain(pepper).chain(certificates);
+        let others = components.chain(key_sets).chain(secrets).chain(certificates);
         Self { config: config.to_owned(), others: others.map(|file| loaded.sources.resolve(file)).collect() }
     }
 
@@ -63,6 +63,13 @@ impl Files {
 pub(super) fn is_document(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn secrets(document: &Document) -> impl Iterator<Item = &document::Secret> {
+    let shared = document.issuers.iter().filter_map(|issuer| issuer.secret.as_ref());
+    let introspection = document.issuers.iter().filter_map(|issuer| Some(&issuer.introspection.as_ref()?.client_secret));
+    let upstreams = document.upstreams.iter().filter_map(|upstream| Some(&upstream.auth.as_ref()?.client_credentials.client_secret));
+    shared.chain(introspection).chain(upstreams).chain(&document.identity.pepper)
 }
 
 fn certificate_files(tls: &document::Tls) -> impl Iterator<Item = &Path> {

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use super::draft::Draft;
+use super::gateway::positive;
 use super::rules;
 use super::upstreams::exactly_one;
 use crate::config::document::{Algorithm, Issuer, Jwks, Secret};
@@ -31,7 +32,9 @@ fn review_issuer(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
     if let Some(introspection) = &issuer.introspection {
         let at = at.key("introspection");
         rules::check(&at.key("url"), &introspection.url, rules::fetch_url, findings);
+        rules::check(&at.key("client_id"), &introspection.client_id, rules::not_empty, findings);
         review_secret(&at.key("client_secret"), &introspection.client_secret, findings);
+        positive(&at.key("timeout"), introspection.timeout, findings);
     }
     if issuer.signs() {
         review_tokens(at, issuer, findings);
@@ -88,6 +91,7 @@ fn within(at: &Place<'_>, period: Period, [least, most]: [Period; 2], findings: 
     }
 }
 
+/// Checks where a secret is.
 pub(super) fn review_secret(at: &Place<'_>, secret: &Secret, findings: &mut Findings) {
     exactly_one(at, &["file", "env"], &[secret.file.is_some(), secret.env.is_some()], findings);
     if let Some(env) = &secret.env {

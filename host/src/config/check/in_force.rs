@@ -17,7 +17,6 @@ pub(super) fn review(draft: &Draft) -> Vec<Finding> {
         warn(slot, "upstreams", &unused_by_upstreams(upstream), &mut warnings);
     }
     for (slot, issuer) in healthy(&draft.issuers) {
-        warn(slot, "issuers", &unused_by_issuers(issuer), &mut warnings);
         warn_of_any_audience(slot, issuer, &mut warnings);
     }
     add_unreached(draft, &mut warnings);
@@ -34,10 +33,6 @@ fn unused_by_upstreams(upstream: &Upstream) -> [(&'static str, bool); 5] {
         ("retry", upstream.retry.is_some()),
         ("discovery", upstream.discovery.is_some()),
     ]
-}
-
-fn unused_by_issuers(issuer: &Issuer) -> [(&'static str, bool); 1] {
-    [("introspection", issuer.introspection.is_some())]
 }
 
 // RFC 8725 §3.9: a token is for an audience. Some issuers name none, so it is not an error.

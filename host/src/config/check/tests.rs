@@ -211,8 +211,8 @@ fn wrong_choices_are_shown_with_the_right_ones() {
     refuses(
         "plugins: [{name: a, source: {file: a.wasm}, grants: [lg, http]}]\n",
         &[
-            "1:54: plugins[0].grants[0]: got \"lg\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: did you mean log?)",
-            "1:58: plugins[0].grants[1]: got \"http\", want one of log, kv, jwt, keys, rate-limit, metrics, identity (hint: write http: [UPSTREAM, …])",
+            "1:54: plugins[0].grants[0]: got \"lg\", want one of log, kv, jwt, introspection, keys, rate-limit, metrics, identity (hint: did you mean log?)",
+            "1:58: plugins[0].grants[1]: got \"http\", want one of log, kv, jwt, introspection, keys, rate-limit, metrics, identity (hint: write http: [UPSTREAM, …])",
         ],
     );
     refuses(
@@ -463,6 +463,30 @@ issuers:
 }
 
 #[test]
+fn what_the_gateway_is_to_issuers_keeps_its_rules() {
+    let text = "\
+upstreams:
+  - {name: a, endpoints: [{url: 'http://a:1'}], auth: {client_credentials: {token_url: issuer, client_id: '', client_secret: {}, scopes: [a b]}}}
+issuers:
+  - {name: b, issuer: b, introspection: {url: issuer, client_id: '', client_secret: {env: A, file: b}, timeout: 0s}}
+routes: [{name: r, upstream: a}]
+";
+    refuses(
+        text,
+        &[
+            "2:83: upstreams[0].auth.client_credentials.token_url: got \"issuer\", want an http:// or https:// URL",
+            "2:102: upstreams[0].auth.client_credentials.client_id: got \"\", want a text that is not empty",
+            "2:121: upstreams[0].auth.client_credentials.client_secret: got none, want exactly one of file, env",
+            "2:134: upstreams[0].auth.client_credentials.scopes[0]: got \"a b\", want a scope such as orders.read, without blanks, quotes and backslashes",
+            "4:46: issuers[0].introspection.url: got \"issuer\", want an http:// or https:// URL",
+            "4:65: issuers[0].introspection.client_id: got \"\", want a text that is not empty",
+            "4:84: issuers[0].introspection.client_secret: got env and file, want exactly one of file, env",
+            "4:112: issuers[0].introspection.timeout: got 0s, want more than 0s",
+        ],
+    );
+}
+
+#[test]
 fn plugins_keep_their_rules() {
     let text = "\
 plugins:
@@ -496,7 +520,7 @@ routes:
     refuses(
         text,
         &[
-            "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of balance, circuit_breaker, discovery, \
+            "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of auth, balance, circuit_breaker, discovery, \
          endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
             "3:37: upstreams[1].endpoints[0].url: got \"users\", want http://HOST:PORT or https://HOST:PORT",
             "6:25: routes[1].upstream: got \"nobody\", want the name of an upstream",
@@ -531,7 +555,7 @@ drain: {deadline: soon, ready_delay: 1s}
         text,
         &[
             "2:38: upstreams[0].endpoints[0].url: got \"orders\", want http://HOST:PORT or https://HOST:PORT",
-            "2:48: upstreams[0].endpiont: got the unknown key \"endpiont\", want one of balance, circuit_breaker, discovery, \
+            "2:48: upstreams[0].endpiont: got the unknown key \"endpiont\", want one of auth, balance, circuit_breaker, discovery, \
          endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
             "3:59: upstreams[1].endpoints[0].weight: got \"much\", want a whole number",
             "3:85: upstreams[1].retry.attempts: got 0, want 1 to 10",
@@ -560,7 +584,7 @@ fn what_follows_from_a_problem_is_not_another() {
         "upstreams: [{nme: b}]\nroutes: [{name: a, upstream: b}]\n",
         &[
             "1:13: upstreams[0].name: got nothing, want \"name\", which is required",
-            "1:14: upstreams[0].nme: got the unknown key \"nme\", want one of balance, circuit_breaker, discovery, endpoints, health, \
+            "1:14: upstreams[0].nme: got the unknown key \"nme\", want one of auth, balance, circuit_breaker, discovery, endpoints, health, \
          name, retry, timeouts (hint: did you mean name?)",
         ],
     );

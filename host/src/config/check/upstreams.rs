@@ -5,8 +5,11 @@ use std::collections::HashSet;
 use super::Findings;
 use super::draft::Draft;
 use super::gateway::positive;
+use super::identity::review_secret;
 use super::rules;
-use crate::config::document::{Balance, BalanceAlgorithm, CircuitBreaker, Discovery, Endpoint, Health, Retry, Upstream, UpstreamTimeouts};
+use crate::config::document::{
+    Balance, BalanceAlgorithm, CircuitBreaker, ClientCredentials, Discovery, Endpoint, Health, Retry, Upstream, UpstreamTimeouts,
+};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 
@@ -58,6 +61,9 @@ fn review_upstream(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings)
     }
     if let Some(retry) = &upstream.retry {
         review_retry(&at.key("retry"), retry, findings);
+    }
+    if let Some(auth) = &upstream.auth {
+        review_credentials(&at.key("auth").key("client_credentials"), &auth.client_credentials, findings);
     }
 }
 
@@ -160,6 +166,16 @@ fn review_retry(at: &Place<'_>, retry: &Retry, findings: &mut Findings) {
     }
     if let Some(timeout) = retry.per_try_timeout {
         positive(&at.key("per_try_timeout"), timeout, findings);
+    }
+}
+
+fn review_credentials(at: &Place<'_>, credentials: &ClientCredentials, findings: &mut Findings) {
+    rules::check(&at.key("token_url"), &credentials.token_url, rules::fetch_url, findings);
+    rules::check(&at.key("client_id"), &credentials.client_id, rules::not_empty, findings);
+    review_secret(&at.key("client_secret"), &credentials.client_secret, findings);
+    let scopes = at.key("scopes");
+    for (index, scope) in credentials.scopes.iter().enumerate() {
+        rules::check(&scopes.index(index), scope, rules::scope, findings);
     }
 }
 

@@ -88,6 +88,8 @@ pub enum Grant {
     Kv,
     /// Have bearer tokens verified.
     Jwt,
+    /// Have issuers asked about opaque tokens.
+    Introspection,
     /// Look up API keys.
     Keys,
     /// Take from token buckets.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
 use crate::config::text::HashOn;
 use crate::config::units::{Percent, Period, Size};
 
@@ -30,9 +31,38 @@ pub struct Upstream {
     /// When a request is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// How the gateway shows the upstream who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<UpstreamAuth>,
     /// How long the upstream may take.
     #[serde(default)]
     pub timeouts: UpstreamTimeouts,
+}
+
+/// How the gateway shows the upstream who it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamAuth {
+    /// By a bearer token of its own (RFC 6749 §4.4). It takes the place of any `Authorization` of the client's.
+    pub client_credentials: ClientCredentials,
+}
+
+/// Where the gateway's own token comes from. Upstreams that agree on all of this share one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// The token endpoint.
+    pub token_url: String,
+    /// The gateway's own client id there.
+    pub client_id: String,
+    /// The gateway's own secret there.
+    pub client_secret: Secret,
+    /// What the token is to be good for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Whom the token is for, where the endpoint wants to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
 }
 
 /// One address of an upstream.
@@ -262,6 +292,7 @@ impl Upstream {
             health: None,
             circuit_breaker: None,
             retry: None,
+            auth: None,
             timeouts: UpstreamTimeouts::default(),
         }
     }

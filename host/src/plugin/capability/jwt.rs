@@ -40,7 +40,7 @@ fn settle(call: &mut Call, setback: Setback) -> wasmtime::Result<identity::Refus
 }
 
 /// A string as it is, anything else as JSON.
-fn text(claim: &Value) -> String {
+pub(super) fn text(claim: &Value) -> String {
     match claim {
         Value::String(text) => text.clone(),
         other => other.to_string(),
