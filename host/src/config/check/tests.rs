@@ -474,14 +474,14 @@ routes: [{name: r, upstream: a}]
     refuses(
         text,
         &[
-            "2:83: upstreams[0].auth.client_credentials.token_url: got \"issuer\", want an http:// or https:// URL",
-            "2:102: upstreams[0].auth.client_credentials.client_id: got \"\", want a text that is not empty",
-            "2:121: upstreams[0].auth.client_credentials.client_secret: got none, want exactly one of file, env",
-            "2:134: upstreams[0].auth.client_credentials.scopes[0]: got \"a b\", want a scope such as orders.read, without blanks, quotes and backslashes",
-            "4:46: issuers[0].introspection.url: got \"issuer\", want an http:// or https:// URL",
-            "4:65: issuers[0].introspection.client_id: got \"\", want a text that is not empty",
-            "4:84: issuers[0].introspection.client_secret: got env and file, want exactly one of file, env",
-            "4:112: issuers[0].introspection.timeout: got 0s, want more than 0s",
+            "2:88: upstreams[0].auth.client_credentials.token_url: got \"issuer\", want an http:// or https:// URL",
+            "2:107: upstreams[0].auth.client_credentials.client_id: got \"\", want a text that is not empty",
+            "2:126: upstreams[0].auth.client_credentials.client_secret: got none, want exactly one of file, env",
+            "2:139: upstreams[0].auth.client_credentials.scopes[0]: got \"a b\", want a scope such as orders.read, without blanks, quotes and backslashes",
+            "4:47: issuers[0].introspection.url: got \"issuer\", want an http:// or https:// URL",
+            "4:66: issuers[0].introspection.client_id: got \"\", want a text that is not empty",
+            "4:85: issuers[0].introspection.client_secret: got file and env, want exactly one of file, env",
+            "4:113: issuers[0].introspection.timeout: got 0s, want more than 0s",
         ],
     );
 }
