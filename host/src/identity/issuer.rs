@@ -242,17 +242,19 @@ impl Issuer {
 
     /// Verifies the signature, then the claims; says when the token ends and by which keys that holds.
     pub fn verify(&self, token: &Token, claims: &Claims, now: SystemTime) -> Result<(SystemTime, Arc<KeySet>), Setback> {
-        let Some(keys) = self.keys.load_full() else { return Err(self.without_keys(claims, now)) };
-        if let Err(refusal) = key::verify_signature(&keys, &self.algorithms, token) {
-            return Err(Setback { refusal, awaited: self.ask_for_key(&keys, token, claims, now) });
+        loop {
+            let keys = self.keys.load_full();
+            match self.verify_by(keys.as_ref(), token, claims, now) {
+                // Others came while these were tried, so it was too late to ask for them.
+                Err(Setback { awaited: None, .. }) if !self.is_keyed_by(keys.as_ref()) => {}
+                outcome => return outcome.map(|expires| (expires, keys.expect("it was verified by keys"))),
+            }
         }
-        let expires = self.check_claims(claims, now)?;
-        Ok((expires, keys))
     }
 
     /// True while tokens are verified by exactly these keys.
     pub fn uses(&self, keys: &Arc<KeySet>) -> bool {
-        self.keys.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, keys))
+        self.is_keyed_by(Some(keys))
     }
 
     /// True once there are keys.
@@ -303,6 +305,18 @@ impl Issuer {
             _ => false,
         };
         self.settings == other.settings && (self.remote.is_some() || same_keys())
+    }
+
+    fn is_keyed_by(&self, keys: Option<&Arc<KeySet>>) -> bool {
+        self.keys.load().as_ref().map(Arc::as_ptr) == keys.map(Arc::as_ptr)
+    }
+
+    fn verify_by(&self, keys: Option<&Arc<KeySet>>, token: &Token, claims: &Claims, now: SystemTime) -> Result<SystemTime, Setback> {
+        let Some(keys) = keys else { return Err(self.without_keys(claims, now)) };
+        if let Err(refusal) = key::verify_signature(keys, &self.algorithms, token) {
+            return Err(Setback { refusal, awaited: self.ask_for_key(keys, token, claims, now) });
+        }
+        Ok(self.check_claims(claims, now)?)
     }
 
     fn check_claims(&self, claims: &Claims, now: SystemTime) -> Result<SystemTime, Refusal> {
