@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: run test bench bench-load setup
+.PHONY: run test bench bench-load setup setup-tests
 
 run: setup
 	@echo "== building the gateway and its plugins (the first time takes several minutes: wasmtime is large)"
@@ -14,7 +14,7 @@ run: setup
 HOST = -p gatehouse -p gatehouse-tests -p gatehouse-benches
 GUESTS = --workspace --exclude gatehouse --exclude gatehouse-tests --exclude gatehouse-benches
 
-test: setup
+test: setup setup-tests
 	@echo "== building the gateway, its plugins and the tests (the first time takes several minutes: wasmtime is large)"
 	$(CARGO) build --bins --tests --examples $(HOST)
 	@echo "== running the tests of the SDK and the plugins"
@@ -32,3 +32,12 @@ bench-load: setup
 
 setup:
 	@rustup target list --installed | grep -qx wasm32-wasip2 || { echo "== installing the Rust target wasm32-wasip2 (plugins are built for it)"; rustup target add wasm32-wasip2; }
+
+# A real OpenID provider (npm `oidc-provider`, on Node) and a clock that tests move (Debian's libfaketime).
+PROVIDER = $(or $(CARGO_TARGET_DIR),target)/identity-provider
+
+setup-tests:
+	@command -v npm >/dev/null || { echo "== installing node and npm (a real identity provider for the tests)"; apt-get update -q && apt-get install -y -q nodejs npm; }
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { echo "== installing libfaketime (a clock that tests move)"; apt-get update -q && apt-get install -y -q libfaketime; }
+	@mkdir -p $(PROVIDER) && cp tests/identity-provider/serve.mjs $(PROVIDER)/
+	@cmp -s tests/identity-provider/package-lock.json $(PROVIDER)/package-lock.json || { echo "== installing the identity provider of the tests into $(PROVIDER)"; cp tests/identity-provider/package*.json $(PROVIDER)/ && npm ci --silent --no-audit --no-fund --prefix $(PROVIDER) || { rm -f $(PROVIDER)/package-lock.json; exit 1; }; }

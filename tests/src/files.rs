@@ -32,6 +32,17 @@ pub fn repository() -> PathBuf {
     tests.parent().expect("tests/ is a folder of the repository").to_owned()
 }
 
+/// Something that `make test` installs into the target folder.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn installed(name: &str) -> PathBuf {
+    let path = profile_folder().parent().expect("target/ holds the profiles").join(name);
+    assert!(path.exists(), "no {}: run `make setup-tests` first", path.display());
+    path
+}
+
 // The test runs as `target/<profile>/deps/<test>`.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("this process has a binary");

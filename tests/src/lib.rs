@@ -2,11 +2,13 @@
 //! exact bytes. Nothing here knows the gateway's code; it knows its outer contract only.
 
 pub mod client;
+pub mod clock;
 pub mod files;
 pub mod frames;
 pub mod gateway;
 pub mod guests;
 pub mod http2;
+pub mod identity_provider;
 pub mod latency;
 pub mod lines;
 pub mod metrics;
@@ -20,6 +22,7 @@ pub mod wire;
 
 pub use client::{Client, ask};
 pub use gateway::{Gateway, Reload, Setup};
+pub use identity_provider::IdentityProvider;
 pub use origin::{Answer, Origin};
 pub use request::{Request, get, request};
 pub use response::Response;

@@ -4,11 +4,16 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    hmac,
     rand::SystemRandom,
     rsa::{KeyPair as RsaKey, KeySize},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 
 /// The issuer that test tokens name.
@@ -62,6 +67,36 @@ impl SigningKey {
         format!("{input}.{}", encode(self.signature(input.as_bytes())))
     }
 
+    /// Signs a header and a payload to the letter, be they JSON or not.
+    #[must_use]
+    pub fn sign_text(&self, header: &str, payload: &str) -> String {
+        let input = format!("{}.{}", encode(header), encode(payload));
+        format!("{input}.{}", encode(self.signature(input.as_bytes())))
+    }
+
+    /// What everybody knows of an RSA key, in each form that somebody might take for a shared secret.
+    ///
+    /// # Panics
+    /// When the key is none.
+    #[must_use]
+    pub fn public_forms(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let Secret::Rs256(key) = &self.secret else { panic!("an RSA key") };
+        let public = key.public_key();
+        let der: PublicKeyX509Der = public.as_der().expect("a public key has a form");
+        let lines: Vec<_> = STANDARD.encode(der.as_ref()).into_bytes().chunks(64).map(<[u8]>::to_vec).collect();
+        let pem = [&b"-----BEGIN PUBLIC KEY-----"[..], &lines.join(&b'\n'), b"-----END PUBLIC KEY-----"].join(&b'\n');
+        let modulus = public.modulus().big_endian_without_leading_zero();
+        vec![
+            ("PEM", pem.clone()),
+            ("PEM with a line end", [&pem[..], b"\n"].concat()),
+            ("DER", der.as_ref().to_vec()),
+            ("PKCS #1", public.as_ref().to_vec()),
+            ("modulus", modulus.to_vec()),
+            ("modulus in base64url", encode(modulus).into_bytes()),
+            ("JWK", self.jwk().to_string().into_bytes()),
+        ]
+    }
+
     /// A token of this subject that is good for an hour.
     #[must_use]
     pub fn token(&self, subject: &str) -> String {
@@ -107,6 +142,14 @@ impl SigningKey {
     }
 }
 
+/// Signs with a shared secret by HMAC with SHA-256, whatever the header says.
+#[must_use]
+pub fn sign_with_secret(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let input = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());
+    format!("{input}.{}", encode(tag))
+}
+
 /// A key set of these keys, as a file holds it.
 #[must_use]
 pub fn key_set(keys: &[&SigningKey]) -> String {
@@ -136,7 +179,9 @@ pub fn sha256(text: &str) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn encode(bytes: impl AsRef<[u8]>) -> String {
+/// Text as the parts of a token have it: base64url without padding.
+#[must_use]
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

@@ -26,6 +26,7 @@ const DEFAULTS: [(&str, &str); 4] = [
 pub struct Setup {
     config: Option<String>,
     arguments: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -33,19 +34,26 @@ impl Setup {
     /// A gateway with this config; see [`Gateway::start`].
     #[must_use]
     pub fn new(config: &str) -> Self {
-        Self { config: Some(complete(config)), arguments: Vec::new(), files: Vec::new() }
+        Self { config: Some(complete(config)), arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
     }
 
     /// A gateway that is told everything by its arguments.
     #[must_use]
     pub fn without_config() -> Self {
-        Self { config: None, arguments: Vec::new(), files: Vec::new() }
+        Self { config: None, arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
     }
 
     /// Adds arguments to `gatehouse run`.
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(OsString::from));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -106,6 +114,7 @@ impl Setup {
         self.write(folder.path());
         let mut command = Command::new(files::gatehouse());
         command.arg("run").arg("--data").arg(folder.path().join("data")).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.config.is_some() {
             command.arg("--config").arg(folder.path().join(CONFIG));
         }
