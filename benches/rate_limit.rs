@@ -1,4 +1,5 @@
-//! A rate-limit take among 100,000 clients: alone, beside a second thread, and on one bucket that both want.
+//! A rate-limit take among 100,000 clients: alone, beside a second thread, and on one bucket that both want. The same for two
+//! policies taken together, the client's and one for everybody, and for places.
 //! Prints the bytes a client costs first. Aim: under 200 ns a take and under 100 bytes a client.
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use criterion::Criterion;
-use gatehouse::limit::{Clock, Policy, Scope, Table};
+use gatehouse::limit::{Charge, Clock, Policy, Scope, Table};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -18,6 +19,10 @@ static ALLOCATOR: Counting = Counting;
 static HELD: AtomicIsize = AtomicIsize::new(0);
 
 const CLIENTS: u32 = 100_000;
+
+type Act = fn(&House, &[u8]);
+
+const ACTS: [(&str, Act); 3] = [("take", House::take), ("take_all", House::take_all), ("enter", House::enter_and_leave)];
 
 // The system's allocator, and how many bytes are out.
 struct Counting;
@@ -41,6 +46,7 @@ unsafe impl GlobalAlloc for Counting {
 struct House {
     table: Table,
     scope: Scope,
+    everybody: Scope,
     policy: Policy,
     clock: Clock,
 }
@@ -49,8 +55,9 @@ impl House {
     fn new() -> Self {
         let table = Table::default();
         let scope = table.scope("orders/rate-limit");
+        let everybody = table.scope("orders/everybody");
         let policy = Policy::new(100.0, 200).expect("a policy in range");
-        Self { table, scope, policy, clock: Clock::start() }
+        Self { table, scope, everybody, policy, clock: Clock::start() }
     }
 
     fn fill(&self) {
@@ -62,11 +69,22 @@ impl House {
         black_box(decision);
     }
 
+    // From two buckets, of which every client wants the second.
+    fn take_all(&self, client: &[u8]) {
+        let charge = |scope, client| Charge { scope, client, policy: self.policy, cost: 1 };
+        let charges = [charge(&self.scope, client), charge(&self.everybody, b"r")];
+        black_box(self.table.take_all(&charges, self.clock.now()));
+    }
+
+    fn enter_and_leave(&self, client: &[u8]) {
+        black_box(self.table.enter(&self.scope, client, 10));
+    }
+
     // In an order that no cache foresees.
-    fn takes(&self, seed: u64, count: u64) -> Duration {
+    fn each(&self, seed: u64, count: u64, act: impl Fn(&Self, &[u8])) -> Duration {
         let mut state = seed;
         let begin = Instant::now();
-        (0..count).for_each(|_| self.take(&client(next(&mut state) % CLIENTS)));
+        (0..count).for_each(|_| act(self, &client(next(&mut state) % CLIENTS)));
         begin.elapsed()
     }
 
@@ -85,12 +103,14 @@ fn main() {
     let bytes = (HELD.load(Relaxed) - before) as f64 / f64::from(CLIENTS);
     println!("rate_limit: {bytes:.1} bytes a client, {} clients", house.table.len());
 
-    criterion.bench_function("rate_limit/take_among_100k", |bencher| {
-        bencher.iter_custom(|count| house.takes(1, count));
-    });
-    criterion.bench_function("rate_limit/take_among_100k_two_threads", |bencher| {
-        bencher.iter_custom(|count| both(|worker| house.takes(worker, count)));
-    });
+    for (name, act) in ACTS {
+        criterion.bench_function(&format!("rate_limit/{name}_among_100k"), |bencher| {
+            bencher.iter_custom(|count| house.each(1, count, act));
+        });
+        criterion.bench_function(&format!("rate_limit/{name}_among_100k_two_threads"), |bencher| {
+            bencher.iter_custom(|count| both(|worker| house.each(worker, count, act)));
+        });
+    }
     criterion.bench_function("rate_limit/take_one_hot_bucket_two_threads", |bencher| {
         bencher.iter_custom(|count| both(|_| house.hot_takes(count)));
     });

@@ -104,6 +104,11 @@ impl Watched {
         self
     }
 
+    /// At most so many bytes, if that is less than it was.
+    pub fn limit_to(&mut self, limit: u64) {
+        self.limit = self.limit.min(limit);
+    }
+
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.passage.error.set(Some(error));
         Poll::Ready(Some(Err(error)))

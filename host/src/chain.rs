@@ -17,6 +17,7 @@ use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, 
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
 use crate::telemetry::metrics::{FaultReason, Phase, WorkerMetrics};
 
+mod limit;
 mod show;
 mod stage;
 
@@ -59,8 +60,12 @@ pub struct Traveller {
     pub answered_by: Option<Arc<str>>,
     /// Whether a plugin faulted, be it skipped or not.
     pub faulted: bool,
+    /// Why a response was not passed on but replaced by the gateway's own answer.
+    pub replaced: Option<&'static str>,
     /// How long each step took on the way in.
     pub took: SmallVec<[Duration; 8]>,
+    /// The limit that a step set and the body is known to pass.
+    too_large: Option<u64>,
     reached: Vec<Reached>,
     secure: bool,
 }
@@ -95,7 +100,9 @@ impl Traveller {
             interrupt: Rc::default(),
             answered_by: None,
             faulted: false,
+            replaced: None,
             took: SmallVec::new(),
+            too_large: None,
             reached: Vec::new(),
             secure,
         }
@@ -146,6 +153,7 @@ impl Traveller {
                 }
             }
             RequestEdit::RequestId(id) => self.request_id = Some(id),
+            RequestEdit::LimitBody(limit) => limit::request(self, limit),
         }
     }
 
@@ -174,6 +182,9 @@ impl Chain {
             if reply.is_some() {
                 traveller.answered_by = Some(Arc::clone(&step.name));
                 return Ok(reply);
+            }
+            if let Some(limit) = traveller.too_large {
+                return Err(Error::BodyTooLarge { limit });
             }
         }
         Ok(None)
@@ -350,7 +361,7 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Response<Body> {
         let usage = Arc::clone(&reached.usage);
-        reached.edits.into_iter().for_each(|edit| apply(edit, &mut response));
+        reached.edits.into_iter().for_each(|edit| self.apply(edit, traveller, &mut response, from_gateway));
         if !usage.needs.response {
             return response;
         }
@@ -371,6 +382,7 @@ impl Step {
         match skip {
             true => response,
             false => {
+                traveller.replaced = Some(error.reason());
                 let id = traveller.id_text();
                 error.into_response(&id)
             }
@@ -403,7 +415,7 @@ impl Step {
                 Ok(Some(reply))
             }
             ResponseVerdict::Next(edits) => {
-                edits.into_iter().for_each(|edit| apply(edit, response));
+                edits.into_iter().for_each(|edit| self.apply(edit, traveller, response, from_gateway));
                 match body {
                     BodyMode::Streamed if !response.body().is_empty() => stage::on_response(self, usage, traveller, response, lease, tools),
                     _ => lease.give_back(),
@@ -428,6 +440,22 @@ impl Step {
         let (call, outcome) = show::response(lease.instance(), usage, &shown, call).await;
         traveller.call = Some(call);
         Ok((verdict::response(outcome?, usage)?, lease))
+    }
+}
+
+impl Step {
+    fn apply(&self, edit: ResponseEdit, traveller: &mut Traveller, response: &mut Response<Body>, from_gateway: bool) {
+        match edit {
+            ResponseEdit::Header(edit) => edit.apply(response.headers_mut()),
+            ResponseEdit::Status(status) => *response.status_mut() = status,
+            ResponseEdit::Body(body) => {
+                response.headers_mut().remove(header::CONTENT_LENGTH);
+                *response.body_mut() = Body::from(body);
+            }
+            // What the gateway says of an error is short, and must not be lost.
+            ResponseEdit::LimitBody(_) if from_gateway => {}
+            ResponseEdit::LimitBody(limit) => limit::response(&self.name, traveller, response, limit),
+        }
     }
 }
 
@@ -477,17 +505,6 @@ fn fault_label(fault: &Fault) -> FaultReason {
         Fault::Invalid(_) => FaultReason::InvalidAnswer,
         Fault::Failed(_) => FaultReason::Failed,
         Fault::NoInstance(_) | Fault::Suspended | Fault::KeysAwaited => FaultReason::Unavailable,
-    }
-}
-
-fn apply(edit: ResponseEdit, response: &mut Response<Body>) {
-    match edit {
-        ResponseEdit::Header(edit) => edit.apply(response.headers_mut()),
-        ResponseEdit::Status(status) => *response.status_mut() = status,
-        ResponseEdit::Body(body) => {
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-            *response.body_mut() = Body::from(body);
-        }
     }
 }
 

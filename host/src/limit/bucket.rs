@@ -33,6 +33,15 @@ pub struct Decision {
     pub reset: Duration,
     /// Time until this take would be allowed: zero if it was, [`Decision::NEVER`] for a cost above the burst.
     pub retry_after: Duration,
+    /// Who decided.
+    pub source: Source,
+}
+
+/// Who decides about a take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The gateway's own bucket, the only one there is as long as gateways share no limits.
+    Local,
 }
 
 /// Why a policy is none.
@@ -189,14 +198,20 @@ impl Bucket {
     }
 }
 
+impl Clone for Bucket {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Relaxed)))
+    }
+}
+
 fn allowed(policy: &Policy, debt: u64) -> Decision {
     let (remaining, reset) = outlook(policy, debt);
-    Decision { allowed: true, remaining, reset, retry_after: Duration::ZERO }
+    Decision { allowed: true, remaining, reset, retry_after: Duration::ZERO, source: Source::Local }
 }
 
 fn refused(policy: &Policy, retry_after: Duration, debt: u64) -> Decision {
     let (remaining, reset) = outlook(policy, debt);
-    Decision { allowed: false, remaining, reset, retry_after }
+    Decision { allowed: false, remaining, reset, retry_after, source: Source::Local }
 }
 
 fn outlook(policy: &Policy, debt: u64) -> (u32, Duration) {
@@ -261,7 +276,7 @@ mod tests {
         let decision = bucket.take(&policy(1.0, 5), 6, at(1.0));
         assert_eq!(
             decision,
-            Decision { allowed: false, remaining: 5, reset: Duration::ZERO, retry_after: Decision::NEVER },
+            Decision { allowed: false, remaining: 5, reset: Duration::ZERO, retry_after: Decision::NEVER, source: Source::Local },
             "nothing was taken"
         );
     }

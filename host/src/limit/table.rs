@@ -4,12 +4,17 @@
 use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
 use parking_lot::RwLock;
 
-use crate::limit::{Decision, Moment, Policy, bucket::Bucket};
+use crate::limit::{Decision, Moment, Place, Policy, bucket::Bucket, places::Places};
+
+mod all_or_none;
+
+pub use all_or_none::{Charge, Decisions};
 
 /// The buckets. One table serves all workers and lives through config reloads, so limits do too.
 #[derive(Debug)]
@@ -17,6 +22,7 @@ pub struct Table {
     shards: Box<[Shard]>,
     shard_capacity: usize,
     hash: RandomState,
+    places: Arc<Places>,
 }
 
 /// A named set of buckets, such as one rate-limit use on one route. Made once, hashed once.
@@ -33,7 +39,7 @@ struct Shard(RwLock<Slots>);
 type Slots = HashMap<Key, Slot, BuildHasherDefault<Passed>>;
 
 // The rate and burst the bucket was last written under; enough to read it again after they change.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot {
     bucket: Bucket,
     rate: f64,
@@ -47,14 +53,14 @@ struct Recent(Option<Policy>);
 // 128 bits of a keyed hash stand for the key itself: among a million keys two collide with odds of 1 in 10^26, and
 // nobody outside can look for such two, because the hash key is random in each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
+pub(super) struct Key {
     shard: u64,
     slot: u64,
 }
 
 // A key is a hash already.
 #[derive(Debug, Default)]
-struct Passed(u64);
+pub(super) struct Passed(u64);
 
 // === impl Table ===
 
@@ -62,7 +68,7 @@ impl Table {
     /// Buckets kept by default.
     pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
-    const SHARDS: usize = 256;
+    pub(super) const SHARDS: usize = 256;
 
     // How many buckets go in one hold of a shard's lock.
     const SWEEP_STEP: usize = 64;
@@ -73,6 +79,7 @@ impl Table {
             shards: (0..Self::SHARDS).map(|_| Shard::default()).collect(),
             shard_capacity: capacity.div_ceil(Self::SHARDS).max(1),
             hash: RandomState::new(),
+            places: Arc::default(),
         }
     }
 
@@ -101,6 +108,17 @@ impl Table {
         self.take_slowly(shard, key, policy, cost, now)
     }
 
+    /// Takes one of `limit` places that the client has in this scope. None if all are taken; a place is given back when
+    /// it is dropped. Places have nothing to do with the buckets of the same names.
+    pub fn enter(&self, scope: &Scope, client: &[u8], limit: u32) -> Option<Place> {
+        Places::enter(&self.places, scope.key(client), limit)
+    }
+
+    /// Whether this is such a place: of this client in this scope.
+    pub fn is_place_of(&self, place: &Place, scope: &Scope, client: &[u8]) -> bool {
+        place.is_of(scope.key(client))
+    }
+
     /// Forgets the buckets that are full again, a few at a time; returns how many.
     ///
     /// To be called every few seconds off the request path. It looks at one shard of 256 at a time, beside takers from
@@ -120,19 +138,24 @@ impl Table {
     }
 
     fn shard(&self, key: Key) -> &Shard {
-        &self.shards[key.shard as usize % Self::SHARDS]
+        &self.shards[key.shard_index()]
     }
 
     // A client seen for the first time, or a policy that changed.
     #[cold]
     fn take_slowly(&self, shard: &Shard, key: Key, policy: &Policy, cost: u32, now: Moment) -> Decision {
         let mut slots = shard.0.write();
-        if slots.len() >= self.shard_capacity && !slots.contains_key(&key) {
-            make_room(&mut slots, now);
-        }
-        let slot = slots.entry(key).or_insert_with(|| Slot::full(policy));
+        let slot = self.slot(&mut slots, key, policy, now);
         slot.adopt(policy, now);
         slot.bucket.take(policy, cost, now)
+    }
+
+    // The client's slot, under whichever policy it was last; a full one if there was none.
+    fn slot<'a>(&self, slots: &'a mut Slots, key: Key, policy: &Policy, now: Moment) -> &'a mut Slot {
+        if slots.len() >= self.shard_capacity && !slots.contains_key(&key) {
+            make_room(slots, now);
+        }
+        slots.entry(key).or_insert_with(|| Slot::full(policy))
     }
 }
 
@@ -158,7 +181,7 @@ fn make_room(slots: &mut Slots, now: Moment) {
 // === impl Scope ===
 
 impl Scope {
-    fn key(&self, client: &[u8]) -> Key {
+    pub(super) fn key(&self, client: &[u8]) -> Key {
         let finish = |half: &DefaultHasher| {
             let mut hasher = half.clone();
             hasher.write(client);
@@ -246,6 +269,12 @@ impl Recent {
 }
 
 // === impl Key ===
+
+impl Key {
+    pub(super) fn shard_index(self) -> usize {
+        self.shard as usize % Table::SHARDS
+    }
+}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {

@@ -10,7 +10,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use crate::caller::Caller;
 use crate::identity::demand::Awaited;
 use crate::identity::{Clients, Introspection, Issuers};
-use crate::limit::{Clock, Scope, Table};
+use crate::limit::{Clock, Place, Scope, Table};
 use crate::telemetry::RequestId;
 use crate::telemetry::metrics::Decisions;
 
@@ -56,6 +56,8 @@ pub struct Call {
     pub awaited: Option<Box<Awaited>>,
     /// How many more times the request may wait for keys. None on its way back, nor while its body passes.
     pub patience: u8,
+    /// The places it holds while it is under way. A list that is empty costs nothing.
+    pub places: Vec<Place>,
 }
 
 impl Call {
@@ -64,7 +66,17 @@ impl Call {
 
     /// A request that nothing is known of yet.
     pub fn new(id: RequestId, services: Arc<Services>, address: IpAddr) -> Box<Self> {
-        Box::new(Self { id, services, address, client: None, candidate: None, scope: None, awaited: None, patience: Self::PATIENCE })
+        Box::new(Self {
+            id,
+            services,
+            address,
+            client: None,
+            candidate: None,
+            scope: None,
+            awaited: None,
+            patience: Self::PATIENCE,
+            places: Vec::new(),
+        })
     }
 
     /// What ends the call that asked, so that it can be made again when the keys are here. None if it may not wait.
@@ -85,6 +97,8 @@ impl Call {
             scope: self.scope.clone(),
             awaited: None,
             patience: 0,
+            // They stay with the request itself.
+            places: Vec::new(),
         })
     }
 }

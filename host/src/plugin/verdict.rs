@@ -57,6 +57,8 @@ pub enum RequestEdit {
     Client(Caller),
     /// The request id in logs and problem answers.
     RequestId(String),
+    /// The most bytes its body may have.
+    LimitBody(u64),
 }
 
 /// A checked change to a response.
@@ -68,6 +70,8 @@ pub enum ResponseEdit {
     Status(StatusCode),
     /// The body.
     Body(Bytes),
+    /// The most bytes its body may have.
+    LimitBody(u64),
 }
 
 /// Changes to a request that goes on. Lists rather than arrays in place: a verdict is moved several times on its way.
@@ -169,6 +173,7 @@ fn request_edit(edit: types::Edit, usage: &Usage, budget: &mut usize) -> Result<
         types::Edit::SetBody(body) => RequestEdit::Body(replacement(body, usage.needs.request_body, "request")?),
         types::Edit::SetClient(client) => RequestEdit::Client(stated(client, usage)?),
         types::Edit::SetRequestId(id) => RequestEdit::RequestId(request_id(id)?),
+        types::Edit::LimitBody(limit) => RequestEdit::LimitBody(limit),
     })
 }
 
@@ -189,6 +194,7 @@ fn response_edit(edit: types::ResponseEdit, usage: &Usage, budget: &mut usize) -
         types::ResponseEdit::RemoveHeader(name) => ResponseEdit::Header(HeaderEdit::Remove(writable_name(&name)?)),
         types::ResponseEdit::SetStatus(code) => ResponseEdit::Status(status(code)?),
         types::ResponseEdit::SetBody(body) => ResponseEdit::Body(replacement(body, usage.needs.response_body, "response")?),
+        types::ResponseEdit::LimitBody(limit) => ResponseEdit::LimitBody(limit),
     })
 }
 

@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 
 use crate::body::{Body, BodyError, Passage};
 use crate::caller::Caller;
+use crate::limit::Place;
 use crate::snapshot::Route;
 use crate::telemetry::RequestId;
 use crate::telemetry::access_log::{Entry, Flag, Flags, Protocol};
@@ -83,6 +84,8 @@ pub struct Facts {
     pub passage: Option<Rc<Passage>>,
     /// Keeps an HTTP/1 connection from counting as idle.
     pub admission: Option<Admission>,
+    /// The places it takes up until it has ended.
+    pub places: Vec<Place>,
     overhead: Duration,
     status: u16,
     sent: u64,
@@ -120,6 +123,7 @@ impl Facts {
             received: Rc::default(),
             passage: None,
             admission: None,
+            places: Vec::new(),
             overhead: Duration::ZERO,
             status: 0,
             sent: 0,
@@ -197,6 +201,7 @@ impl Drop for Facts {
         if !self.ended {
             self.flags.insert(match self.passage.as_ref().and_then(|passage| passage.error.get()) {
                 Some(BodyError::Stalled(_) | BodyError::Late) => Flag::UpstreamTimeout,
+                Some(BodyError::TooLarge(_)) => Flag::TooLarge,
                 Some(_) => Flag::UpstreamReset,
                 None => Flag::ClientGone,
             });

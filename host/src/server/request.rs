@@ -311,12 +311,17 @@ impl Facts {
     }
 
     /// Keeps what the log will want of the traveller.
-    fn learn(&mut self, traveller: Traveller) {
+    fn learn(&mut self, mut traveller: Traveller) {
         self.caller = traveller.caller().cloned();
+        self.places = traveller.call.as_mut().map_or_else(Vec::new, |call| std::mem::take(&mut call.places));
         self.request_id = traveller.request_id.or_else(|| self.request_id.take());
         self.took = traveller.took;
         if traveller.faulted {
             self.flags.insert(Flag::PluginFault);
+        }
+        if let Some(reason) = traveller.replaced {
+            self.error = Some(reason);
+            self.flags.insert(if reason == "body_too_large" { Flag::TooLarge } else { Flag::PluginFault });
         }
         if traveller.answered_by.is_some() {
             self.flags.insert(Flag::PluginReply);

@@ -81,6 +81,13 @@ impl Changes {
         self.edit(raw::Edit::SetRequestId(id.into()))
     }
 
+    /// Lowers the limit on the request body to so many bytes. A longer one is answered with 413; the plugin is shown no body
+    /// for this.
+    #[must_use]
+    pub fn limit_body(self, limit: u64) -> Self {
+        self.edit(raw::Edit::LimitBody(limit))
+    }
+
     /// Applies these to whatever response comes back, after those given before. No response phase is needed.
     #[must_use]
     pub fn on_response(mut self, changes: ResponseChanges) -> Self {
@@ -106,6 +113,14 @@ impl Changes {
     #[must_use]
     pub fn on_response_remove_header(mut self, name: impl Into<String>) -> Self {
         self.response = self.response.remove_header(name);
+        self
+    }
+
+    /// Limits the body of whatever response comes back to so many bytes: 502 for one that is known to be longer, cut off
+    /// where it turns out to be.
+    #[must_use]
+    pub fn on_response_limit_body(mut self, limit: u64) -> Self {
+        self.response = self.response.limit_body(limit);
         self
     }
 
@@ -167,6 +182,12 @@ impl ResponseChanges {
     #[must_use]
     pub fn set_body(self, body: impl Into<Vec<u8>>) -> Self {
         self.edit(raw::ResponseEdit::SetBody(body.into()))
+    }
+
+    /// Limits the body to so many bytes: 502 for one that is known to be longer, cut off where it turns out to be.
+    #[must_use]
+    pub fn limit_body(self, limit: u64) -> Self {
+        self.edit(raw::ResponseEdit::LimitBody(limit))
     }
 
     fn edit(mut self, edit: raw::ResponseEdit) -> Self {

@@ -17,7 +17,7 @@ pub struct HeaderName(String);
 pub struct HeaderValue(String);
 
 /// Text that can stand between quotes in a header: visible ASCII and spaces, without `"` and `\`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct QuotableText(String);
 

@@ -1,6 +1,7 @@
-//! Token buckets, exact over all workers of this gateway.
+//! Token buckets and places, exact over all workers of this gateway.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::bindings::rate_limit as raw;
@@ -22,8 +23,21 @@ pub enum Key<'a> {
     Address,
     /// One bucket for everybody.
     Route,
+    /// The API key's that authenticated the client; as `Client` where it was none.
+    ApiKey,
     /// What the plugin says: a header's value, a tenant …
     Text(&'a [u8]),
+}
+
+/// One of several takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge<'a> {
+    /// How the bucket fills.
+    pub policy: &'a Policy,
+    /// Whose bucket.
+    pub key: Key<'a>,
+    /// Tokens to take.
+    pub cost: u32,
 }
 
 /// What the bucket said.
@@ -43,7 +57,7 @@ impl Policy {
     /// `rate` tokens a second (more than 0, 1e9 at most) into a bucket of `burst` (1 at least).
     #[must_use]
     pub fn new(rate: f64, burst: u32) -> Self {
-        Self(raw::Policy { name: None, rate, burst })
+        Self(raw::Policy { name: None, rate, burst, strict: false })
     }
 
     /// Shares the buckets with every policy of this name, on all routes.
@@ -52,17 +66,50 @@ impl Policy {
         self.0.name = Some(name.into());
         self
     }
+
+    /// In a fleet: asks the shared counter each time. One gateway is always exact.
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.0.strict = strict;
+        self
+    }
 }
 
 /// Takes `cost` tokens if they are there, and none if not.
 #[must_use]
 pub fn take(policy: &Policy, key: Key<'_>, cost: u32) -> Decision {
-    let decision = host::take(&policy.0, &key.into(), cost);
-    Decision {
-        allowed: decision.allowed,
-        remaining: decision.remaining,
-        reset: Duration::from_millis(decision.reset_ms),
-        retry_after: Duration::from_millis(decision.retry_after_ms),
+    host::take(&policy.0, &key.into(), cost).into()
+}
+
+/// Takes from all of these buckets (8 at most), or, if one has too little, from none. The decisions come in the order of
+/// the charges, and each says whether its own bucket had enough.
+#[must_use]
+pub fn take_all(charges: &[Charge<'_>]) -> Vec<Decision> {
+    let charges: Vec<raw::Charge> = charges.iter().map(raw::Charge::from).collect();
+    host::take_all(&charges).into_iter().map(Decision::from).collect()
+}
+
+/// Takes one of `limit` places until the response was sent or the client went away. False if all are taken.
+/// Places of one `name` are shared by all routes; without one they belong to this use of the plugin on this route.
+#[must_use]
+pub fn enter(name: Option<&str>, key: Key<'_>, limit: u32) -> bool {
+    host::enter(name, &key.into(), limit)
+}
+
+impl From<raw::Decision> for Decision {
+    fn from(decision: raw::Decision) -> Self {
+        Self {
+            allowed: decision.allowed,
+            remaining: decision.remaining,
+            reset: Duration::from_millis(decision.reset_ms),
+            retry_after: Duration::from_millis(decision.retry_after_ms),
+        }
+    }
+}
+
+impl From<&Charge<'_>> for raw::Charge {
+    fn from(charge: &Charge<'_>) -> Self {
+        Self { policy: charge.policy.0.clone(), key: charge.key.into(), cost: charge.cost }
     }
 }
 
@@ -72,6 +119,7 @@ impl From<Key<'_>> for raw::Key {
             Key::Client => Self::Client,
             Key::Address => Self::Address,
             Key::Route => Self::Route,
+            Key::ApiKey => Self::ApiKey,
             Key::Text(text) => Self::Text(text.into()),
         }
     }

@@ -18,10 +18,11 @@ pub(super) fn request(request: &mut Request, request_id: &mut Option<String>, ed
         raw::Edit::SetBody(body) => request.body = body,
         raw::Edit::SetClient(client) => request.client = Some(Client::from(client)),
         raw::Edit::SetRequestId(id) => *request_id = Some(id),
+        raw::Edit::LimitBody(limit) => request.body_limit = limit.min(request.body_limit),
     }
 }
 
-pub(super) fn response(answer: &mut Answer, edits: Vec<raw::ResponseEdit>) {
+pub(super) fn response(answer: &mut Answer, edits: Vec<raw::ResponseEdit>, from_gateway: bool) {
     for edit in edits {
         match edit {
             raw::ResponseEdit::SetHeader(field) => set(&mut answer.headers, field),
@@ -29,6 +30,9 @@ pub(super) fn response(answer: &mut Answer, edits: Vec<raw::ResponseEdit>) {
             raw::ResponseEdit::RemoveHeader(name) => remove(&mut answer.headers, &name),
             raw::ResponseEdit::SetStatus(status) => answer.status = status,
             raw::ResponseEdit::SetBody(body) => answer.body = body,
+            raw::ResponseEdit::LimitBody(_) if from_gateway => {}
+            raw::ResponseEdit::LimitBody(limit) if answer.body.len() as u64 > limit => *answer = Answer::new(502),
+            raw::ResponseEdit::LimitBody(_) => {}
         }
     }
 }

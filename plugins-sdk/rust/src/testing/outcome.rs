@@ -5,6 +5,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::edit::{self, lines};
+use super::fake::rate_limit;
 use super::request::{ID, has_phase, shown_body, shown_client, shown_fields, wanted};
 use super::{Answer, Request, Tested};
 use crate::bindings::types as raw;
@@ -27,6 +28,7 @@ pub struct Forwarded<'a> {
     request_id: Option<String>,
     response: Vec<raw::ResponseEdit>,
     state: Option<Vec<u8>>,
+    _places: rate_limit::Held,
 }
 
 impl<'a> Outcome<'a> {
@@ -58,7 +60,12 @@ impl<'a> Outcome<'a> {
 }
 
 impl<'a> Forwarded<'a> {
-    pub(super) fn pass(plugin: &'a Tested, mut request: Request, changes: raw::Changes) -> Result<Outcome<'a>, Error> {
+    pub(super) fn pass(
+        plugin: &'a Tested,
+        mut request: Request,
+        changes: raw::Changes,
+        places: rate_limit::Held,
+    ) -> Result<Outcome<'a>, Error> {
         let body = match plugin.needs.request_body {
             raw::BodyMode::Streamed => stream(&request.body, |chunk, last| plugin.instance.on_request_body(chunk, last))?,
             _ => Streamed::Body(request.body),
@@ -71,8 +78,11 @@ impl<'a> Forwarded<'a> {
         for edit in changes.request {
             edit::request(&mut request, &mut request_id, edit);
         }
+        if request.body.len() as u64 > request.body_limit {
+            return Ok(Outcome::Answered(Answer::new(413)));
+        }
         let (response, state) = (changes.response, changes.state);
-        Ok(Outcome::Forwarded(Box::new(Self { plugin, request, request_id, response, state })))
+        Ok(Outcome::Forwarded(Box::new(Self { plugin, request, request_id, response, state, _places: places })))
     }
 
     /// The method.
@@ -138,7 +148,7 @@ impl<'a> Forwarded<'a> {
     }
 
     fn try_respond(self, mut answer: Answer, from_gateway: bool) -> Result<Answer, Error> {
-        edit::response(&mut answer, self.response);
+        edit::response(&mut answer, self.response, from_gateway);
         let Tested { instance, needs } = self.plugin;
         if !has_phase(needs.phases, raw::Phases::RESPONSE) {
             return Ok(answer);
@@ -157,7 +167,7 @@ impl<'a> Forwarded<'a> {
         })?;
         match verdict {
             raw::ResponseVerdict::Respond(reply) => return Ok(Answer::from_raw(reply)),
-            raw::ResponseVerdict::Next(edits) => edit::response(&mut answer, edits),
+            raw::ResponseVerdict::Next(edits) => edit::response(&mut answer, edits, from_gateway),
         }
         if matches!(needs.response_body, raw::BodyMode::Streamed) {
             match stream(answer.body(), |chunk, last| instance.on_response_body(chunk, last))? {

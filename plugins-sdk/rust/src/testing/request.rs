@@ -18,6 +18,8 @@ pub struct Request {
     pub(super) headers: Vec<raw::Field>,
     pub(super) client: Option<Client>,
     pub(super) body: Vec<u8>,
+    /// What plugins allow it; no limit to begin with.
+    pub(super) body_limit: u64,
 }
 
 /// The number of every test request.
@@ -43,6 +45,7 @@ impl Request {
             headers: Vec::new(),
             client: None,
             body: Vec::new(),
+            body_limit: u64::MAX,
         }
     }
 

@@ -4,6 +4,7 @@ use std::boxed::Box;
 use std::string::String;
 use std::vec::Vec;
 
+use super::fake::rate_limit;
 use super::outcome::{Forwarded, Outcome};
 use super::request::has_phase;
 use super::{Answer, Request};
@@ -45,9 +46,10 @@ impl Tested {
             true => self.instance.on_request(request.shown(&self.needs))?,
             false => raw::RequestVerdict::Next(raw::Changes { request: Vec::new(), response: Vec::new(), state: None }),
         };
+        let places = rate_limit::held();
         match verdict {
             raw::RequestVerdict::Respond(reply) => Ok(Outcome::Answered(Answer::from_raw(reply))),
-            raw::RequestVerdict::Next(changes) => Forwarded::pass(self, request, changes),
+            raw::RequestVerdict::Next(changes) => Forwarded::pass(self, request, changes, places),
         }
     }
 
