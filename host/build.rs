@@ -22,6 +22,7 @@ const BUILTINS: &[&str] = &[
     "oauth2-introspection",
     "rate-limit",
     "request-id",
+    "size-limit",
     "transform",
 ];
 const TARGET: &str = "wasm32-wasip2";
