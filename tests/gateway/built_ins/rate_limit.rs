@@ -20,7 +20,7 @@ async fn a_burst_passes_and_then_nothing() {
     let refused = gateway.get("/").await;
     assert_eq!(refused.status, 429);
     let seconds: u64 = refused.header("retry-after").expect("429 says when").parse().expect("in whole seconds");
-    assert!((95..=100).contains(&seconds), "a token takes 100 s: {seconds}");
+    assert!((95..=111).contains(&seconds), "a token takes 100 s, and a tenth and a second are left to chance: {seconds}");
     let quota = refused.header("ratelimit").expect("what is left is said");
     let reset: u64 = quota.rsplit_once("t=").expect("t is there").1.parse().expect("a number");
     assert!(quota.starts_with("\"default\";r=0;t=") && reset <= seconds, "Retry-After is never earlier than t: {quota}");
