@@ -47,7 +47,7 @@ fn provocation(mode: &str) -> Request {
 
 fn config(origin: &Origin, stalled: &Origin, settings: &str, plugin_config: &str) -> String {
     let (origin, stalled, guest) = (origin.url(), stalled.url(), guests::hostile());
-    let grants = "grants: [log, kv, metrics, http: [origin, stalled]]";
+    let grants = "grants: [log, kv, metrics, rate-limit, http: [origin, stalled]]";
     let grants = if settings.contains("grants:") { "" } else { grants };
     let limits = if settings.contains("limits:") { "" } else { "limits: {wall: 400ms}" };
     let settings: Vec<_> = [settings, grants, limits].into_iter().filter(|setting| !setting.is_empty()).collect();

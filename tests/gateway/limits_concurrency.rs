@@ -11,7 +11,7 @@ fn config(origin: &str, chain: &str) -> String {
     format!(
         "
         upstreams: [{{name: origin, endpoints: [{{url: \"{origin}\"}}]}}]
-        plugins: [{{name: hostile, source: {{file: \"{}\"}}, grants: [log, kv, metrics, http: [origin]]}}]
+        plugins: [{{name: hostile, source: {{file: \"{}\"}}, grants: [log, kv, metrics, rate-limit, http: [origin]]}}]
         routes: [{{name: all, chain: [{chain}], upstream: origin}}]
         ",
         hostile.display()

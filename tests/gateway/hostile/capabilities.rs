@@ -59,6 +59,25 @@ async fn only_granted_upstreams_can_be_called() {
 }
 
 #[tokio::test]
+async fn charges_out_of_bounds_end_the_call_and_charge_nothing() {
+    let house = House::new().await;
+    assert_eq!(house.provoke("charges").await.text(), "99,99", "two buckets, told apart by their place in the list");
+    house.provoke("charge-many").await.assert_problem(503, "plugin_trap");
+    house.provoke("charge-nonsense").await.assert_problem(503, "plugin_trap");
+    house.assert_works().await;
+    assert_eq!(house.provoke("charges").await.text(), "98,98", "neither took anything from the first");
+}
+
+#[tokio::test]
+async fn a_trap_gives_back_the_place_that_was_taken_before_it() {
+    let house = House::new().await;
+    for _ in 0..3 {
+        house.provoke("enter-and-trap").await.assert_problem(503, "plugin_trap");
+        house.assert_works().await;
+    }
+}
+
+#[tokio::test]
 async fn a_call_ends_at_the_time_it_was_given() {
     let house = House::new().await;
     assert_eq!(house.provoke("fetch-timeout").await.text(), "timeout", "the guest learns of it");
@@ -113,7 +132,7 @@ async fn more_instances_than_allowed_are_not_made() {
 #[tokio::test]
 async fn an_import_that_was_not_granted_is_refused_by_name() {
     let (origin, stalled) = (Origin::saying("through").await, Origin::saying("").await);
-    let ungranted = config(&origin, &stalled, "grants: [log, metrics, http: [origin]]", "{}");
+    let ungranted = config(&origin, &stalled, "grants: [log, metrics, rate-limit, http: [origin]]", "{}");
     let (code, text) = Setup::new(&ungranted).start_refused().await;
     assert_eq!(code, Some(78), "a config that cannot be served ends the start: {text}");
     assert!(text.contains("hostile") && text.contains("kv"), "the plugin and the import are named: {text}");

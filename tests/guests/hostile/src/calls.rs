@@ -4,7 +4,7 @@ use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
 use crate::bindings::{
     Method, Reply,
-    gatehouse::plugin::{http, kv, log, metrics},
+    gatehouse::plugin::{http, kv, log, metrics, rate_limit},
 };
 
 /// Makes the calls of this name and says what came of them; None if there are no such calls.
@@ -15,6 +15,10 @@ pub fn make(mode: &str) -> Option<Reply> {
         "log-control" => log_control(),
         "kv-flood" => fill_kv(),
         "metric-flood" => flood_metrics(),
+        "charges" => charge(2, 1.0),
+        "charge-many" => charge(9, 1.0),
+        "charge-nonsense" => charge(2, f64::NAN),
+        "enter-and-trap" => enter_and_trap(),
         "fetch" => fetch("origin", None),
         "fetch-stalled" => fetch("stalled", None),
         "fetch-timeout" => fetch("stalled", Some(50)),
@@ -63,6 +67,23 @@ fn flood_metrics() -> String {
         metrics::count("flood_total", &[label], 1);
     }
     "900 series counted".to_string()
+}
+
+/// Charges so many buckets of 100; all but the last can be charged, if that one has this rate.
+fn charge(number: usize, rate: f64) -> String {
+    let policy = |rate| rate_limit::Policy { name: None, rate, burst: 100, strict: false };
+    let charge = |rate| rate_limit::Charge { policy: policy(rate), key: rate_limit::Key::Route, cost: 1 };
+    let mut charges = vec![charge(0.001); number - 1];
+    charges.push(charge(rate));
+    let left: Vec<_> = rate_limit::take_all(&charges).iter().map(|decision| decision.remaining.to_string()).collect();
+    left.join(",")
+}
+
+fn enter_and_trap() -> String {
+    match rate_limit::enter(None, &rate_limit::Key::Route, 1) && rate_limit::enter(None, &rate_limit::Key::Route, 1) {
+        true => core::arch::wasm32::unreachable(),
+        false => "no place".to_string(),
+    }
 }
 
 fn fetch(upstream: &str, timeout_ms: Option<u32>) -> String {
