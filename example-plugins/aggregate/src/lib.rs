@@ -8,19 +8,20 @@ extern crate alloc;
 mod answer;
 mod config;
 mod part;
-mod timeout;
 
+use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::vec::Vec;
 
 use gatehouse_plugin::{Needs, Plugin, Reply, Request, Result, Verdict, http, respond};
 
-use crate::answer::answer;
 use crate::config::{Config, Policy};
 use crate::part::Part;
 
 struct Aggregate {
     parts: Vec<Part>,
     policy: Policy,
+    partial_status: u16,
 }
 
 impl Plugin for Aggregate {
@@ -39,16 +40,26 @@ impl Plugin for Aggregate {
     }
 
     fn on_request(&self, request: Request) -> Result<Verdict> {
-        if !matches!(request.method(), "GET" | "HEAD") {
-            let reply = Reply::problem(405, "Method Not Allowed", "This answers GET and HEAD.");
-            return Ok(respond(reply.header("allow", "GET, HEAD")));
+        if !self.methods().contains(request.method()) {
+            return Ok(respond(self.other_method()));
         }
         let requests: Option<Vec<_>> = self.parts.iter().map(|part| part.request(&request)).collect();
         let Some(requests) = requests else {
             return Ok(respond(Reply::problem(400, "Bad Request", "The request lacks what a part's path is made of.")));
         };
-        let results = http::fetch_all(requests);
-        Ok(respond(answer(&self.parts, self.policy, results)))
+        Ok(respond(self.answer(&http::fetch_all(requests))))
+    }
+}
+
+impl Aggregate {
+    /// Reads, and whatever the parts themselves are asked by.
+    fn methods(&self) -> BTreeSet<&str> {
+        self.parts.iter().map(|part| &*part.method).chain(["GET", "HEAD"]).collect()
+    }
+
+    fn other_method(&self) -> Reply {
+        let methods = self.methods().into_iter().collect::<Vec<_>>().join(", ");
+        Reply::problem(405, "Method Not Allowed", &format!("This answers {methods}.")).header("allow", methods)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Edits of headers, in this order: rename, remove, set, append.
 
-use alloc::string::String;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use gatehouse_plugin::header::{HeaderName, is_value};
@@ -46,12 +46,12 @@ impl HeaderEdits {
         changes = self.remove.iter().fold(changes, Changes::remove_header);
         for (name, template) in &self.set {
             changes = match value(template, request) {
-                Some(value) => changes.set_header(name, value),
+                Some(value) => changes.set_header(name, &*value),
                 None => changes.remove_header(name),
             };
         }
         self.append.iter().fold(changes, |changes, (name, template)| match value(template, request) {
-            Some(value) => changes.add_header(name, value),
+            Some(value) => changes.add_header(name, &*value),
             None => changes,
         })
     }
@@ -61,12 +61,12 @@ impl HeaderEdits {
         changes = self.remove.iter().fold(changes, ResponseChanges::remove_header);
         for (name, template) in &self.set {
             changes = match value(template, request) {
-                Some(value) => changes.set_header(name, value),
+                Some(value) => changes.set_header(name, &*value),
                 None => changes.remove_header(name),
             };
         }
         self.append.iter().fold(changes, |changes, (name, template)| match value(template, request) {
-            Some(value) => changes.add_header(name, value),
+            Some(value) => changes.add_header(name, &*value),
             None => changes,
         })
     }
@@ -84,6 +84,10 @@ impl HeaderEdits {
 }
 
 /// The header value for this request. A claim with a line end in it is none.
-fn value(template: &Template, request: &Request) -> Option<String> {
-    template.render(request).filter(|value| is_value(value.as_bytes()))
+fn value<'a>(template: &'a Template, request: &Request) -> Option<Cow<'a, str>> {
+    match template.literal() {
+        // The configuration was checked once.
+        Some(text) => Some(text.into()),
+        None => template.render(request).filter(|value| is_value(value.as_bytes())).map(Cow::Owned),
+    }
 }

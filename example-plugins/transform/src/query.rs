@@ -1,4 +1,5 @@
-//! Edits of the query: remove, then set. Parameters that are not named keep their bytes and their order.
+//! Edits of the query, in this order: rename, remove, set, append. Parameters that are not named keep their bytes and
+//! their order.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -10,51 +11,90 @@ use gatehouse_plugin::{Needs, Request};
 
 /// What to do to a query.
 pub struct QueryEdits {
-    set: Vec<(String, Template)>,
-    remove: Vec<String>,
+    /// Parameters to replace. Where the template has no value, the parameter is removed.
+    pub set: BTreeMap<String, Template>,
+    /// Parameters to add, where the template has a value.
+    pub append: BTreeMap<String, Template>,
+    /// Parameters to remove.
+    pub remove: Vec<String>,
+    /// Parameters to give another name, over what has that name.
+    pub rename: BTreeMap<String, String>,
+}
+
+/// A parameter as it was sent, with its name as the upstream will read it: otherwise `%61` would be a way around
+/// removing `a`.
+struct Parameter<'a> {
+    name: Vec<u8>,
+    sent: Cow<'a, str>,
 }
 
 impl QueryEdits {
-    /// Sets these parameters and removes those.
-    pub fn new(set: BTreeMap<String, Template>, remove: Vec<String>) -> Self {
-        Self { set: set.into_iter().collect(), remove }
-    }
-
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty()
+        self.set.is_empty() && self.append.is_empty() && self.remove.is_empty() && self.rename.is_empty()
+    }
+
+    /// The templates.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.set.values().chain(self.append.values())
     }
 
     /// What a request must show for the templates.
     pub fn needs(&self, needs: Needs) -> Needs {
-        self.set.iter().fold(needs, |needs, (_, template)| template.needs(needs))
+        self.templates().fold(needs, |needs, template| template.needs(needs))
     }
 
-    /// The path with the request's query, edited. A parameter whose template has no value is removed.
+    /// The path with the request's query, edited.
     pub fn applied(&self, path: String, request: &Request) -> String {
-        let kept = request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !self.replaces(pair));
-        let kept = kept.map(Cow::Borrowed);
-        let set = self.set.iter().filter_map(|(name, template)| {
-            let value = template.render_in_path(request)?;
-            let value = if template.literal().is_some() { percent_encode(&value) } else { value };
-            Some(Cow::Owned([&*percent_encode(name), "=", &*value].concat()))
-        });
-        kept.chain(set)
-            .fold((path, '?'), |(mut target, separator), pair| {
-                target.push(separator);
-                target.push_str(&pair);
-                (target, '&')
-            })
-            .0
+        let sent = request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let mut parameters: Vec<_> = sent.map(Parameter::new).collect();
+        self.rename.iter().for_each(|(from, to)| rename(&mut parameters, from, to));
+        parameters.retain(|parameter| !self.replaces(parameter));
+        let kept = parameters.into_iter().map(|parameter| parameter.sent);
+        let added = self.set.iter().chain(&self.append).filter_map(|(name, template)| added(name, template, request));
+        let start = (path, '?');
+        let append = |(mut target, separator): (String, char), pair: Cow<'_, str>| {
+            target.push(separator);
+            target.push_str(&pair);
+            (target, '&')
+        };
+        kept.chain(added).fold(start, append).0
     }
 
-    fn replaces(&self, pair: &str) -> bool {
-        let name = decoded(pair.split_once('=').map_or(pair, |(name, _)| name));
-        self.remove.iter().chain(self.set.iter().map(|(name, _)| name)).any(|edited| edited.as_bytes() == name)
+    fn replaces(&self, parameter: &Parameter<'_>) -> bool {
+        self.remove.iter().chain(self.set.keys()).any(|name| parameter.is(name))
     }
 }
 
-/// A parameter's name as the upstream will read it: otherwise `%61` would be a way around removing `a`.
+impl<'a> Parameter<'a> {
+    fn new(sent: &'a str) -> Self {
+        Self { name: decoded(sent.split_once('=').map_or(sent, |(name, _)| name)), sent: sent.into() }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name == name.as_bytes()
+    }
+}
+
+fn rename(parameters: &mut Vec<Parameter<'_>>, from: &str, to: &str) {
+    if from == to || !parameters.iter().any(|parameter| parameter.is(from)) {
+        return;
+    }
+    parameters.retain(|parameter| !parameter.is(to));
+    for parameter in parameters.iter_mut().filter(|parameter| parameter.is(from)) {
+        let rest = parameter.sent.find('=').map_or("", |at| &parameter.sent[at..]);
+        *parameter = Parameter { name: to.into(), sent: [&*percent_encode(to), rest].concat().into() };
+    }
+}
+
+fn added(name: &str, template: &Template, request: &Request) -> Option<Cow<'static, str>> {
+    let value = match template.literal() {
+        Some(text) => percent_encode(text),
+        None => template.render_in_path(request)?,
+    };
+    Some([&*percent_encode(name), "=", &*value].concat().into())
+}
+
 fn decoded(name: &str) -> Vec<u8> {
     let bytes = name.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::config::document::{self, Document};
+use crate::config::units::Size;
 use crate::config::{Code, Finding, KeyPath, Sources};
 use crate::plugin::load::Artifact;
 use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, builtin};
@@ -41,7 +42,7 @@ pub fn load(document: &Document, sources: &Sources, loader: &Loader, findings: &
         let declared = document.plugins.iter().any(|plugin| plugin.name == *name);
         let Some(bytes) = builtin::find(name).filter(|_| !declared && !loaded.contains_key(name)) else { continue };
         match loader.artifact(bytes) {
-            Ok(artifact) => drop(loaded.insert(name.clone(), built_in(artifact))),
+            Ok(artifact) => drop(loaded.insert(name.clone(), built_in(name, artifact))),
             Err(refusal) => findings.push(Finding::new(
                 KeyPath::default().key("routes"),
                 Code::Plugin,
@@ -53,8 +54,14 @@ pub fn load(document: &Document, sources: &Sources, loader: &Loader, findings: &
     loaded
 }
 
-fn built_in(artifact: Arc<Artifact>) -> Source {
-    Source { artifact, isolation: Isolation::Reuse, limits: Arc::default(), grants: Arc::new(Grants::all()), on_error: OnError::Closed }
+fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
+    Source {
+        artifact,
+        isolation: Isolation::Reuse,
+        limits: Arc::new(builtin::limits(name)),
+        grants: Arc::new(Grants::all()),
+        on_error: OnError::Closed,
+    }
 }
 
 fn declared(plugin: &document::Plugin, sources: &Sources, loader: &Loader, path: KeyPath) -> Result<Source, Finding> {
@@ -73,7 +80,7 @@ fn declared(plugin: &document::Plugin, sources: &Sources, loader: &Loader, path:
     Ok(Source {
         artifact,
         isolation: isolation(plugin.isolation, is_builtin),
-        limits: Arc::new(limits(&plugin.limits)),
+        limits: Arc::new(limits(&plugin.limits, if is_builtin { builtin::limits(&plugin.name) } else { Limits::default() })),
         grants: Arc::new(grants),
         on_error: on_error(plugin.on_error),
     })
@@ -125,17 +132,19 @@ pub fn on_error(configured: document::OnError) -> OnError {
     }
 }
 
-fn limits(configured: &document::PluginLimits) -> Limits {
+/// What is configured, over the plugin's own defaults.
+fn limits(configured: &document::PluginLimits, plain: Limits) -> Limits {
+    let bytes = |configured: Option<Size>, plain| configured.map_or(plain, Size::as_len);
     Limits {
-        memory: configured.memory.as_len(),
+        memory: bytes(configured.memory, plain.memory),
         table_elements: configured.table as usize,
-        cpu: configured.cpu.into(),
-        wall: configured.wall.into(),
+        cpu: configured.cpu.map_or(plain.cpu, Into::into),
+        wall: configured.wall.map_or(plain.wall, Into::into),
         host_calls: configured.host_calls,
         log_bytes: configured.log.as_len(),
-        reply_bytes: configured.reply.as_len(),
+        reply_bytes: bytes(configured.reply, plain.reply_bytes),
         kv_bytes: configured.kv.as_len(),
-        fetch_bytes: configured.fetch.as_len(),
+        fetch_bytes: bytes(configured.fetch, plain.fetch_bytes),
         instances: configured.instances as usize,
     }
 }

@@ -57,6 +57,12 @@ impl Client {
         self
     }
 
+    /// The token's claims as they were written, a JSON object, if the plugin asked for them and there are some.
+    #[must_use]
+    pub fn claims_text(&self) -> Option<&str> {
+        self.claims.as_deref()
+    }
+
     /// The token's claims, if the plugin asked for them and there are some.
     #[must_use]
     pub fn claims(&self) -> Option<Value> {

@@ -93,6 +93,18 @@ impl Request {
         &self.0.upstream
     }
 
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        method::as_str(&self.0.method)
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.0.body
+    }
+
     /// The path with its query.
     #[must_use]
     pub fn path_and_query(&self) -> &str {

@@ -44,6 +44,7 @@ pub mod rate_limit;
 pub mod template;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod units;
 
 mod bindings;
 mod changes;

@@ -1,6 +1,7 @@
 //! What a plugin declares it needs to see.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::bindings::types as raw;
 
@@ -46,7 +47,7 @@ impl Needs {
     /// Shows this request header. `host` stands for HTTP/2's `:authority` too.
     #[must_use]
     pub fn request_header(mut self, name: impl Into<String>) -> Self {
-        self.0.request_headers.push(lower(name.into()));
+        declare(&mut self.0.request_headers, name.into());
         self
     }
 
@@ -59,7 +60,7 @@ impl Needs {
     /// Shows this response header.
     #[must_use]
     pub fn response_header(mut self, name: impl Into<String>) -> Self {
-        self.0.response_headers.push(lower(name.into()));
+        declare(&mut self.0.response_headers, name.into());
         self.response()
     }
 
@@ -150,7 +151,10 @@ impl Default for Needs {
     }
 }
 
-fn lower(mut name: String) -> String {
+/// Once each: the gateway shows a header as often as it is declared.
+fn declare(names: &mut Vec<String>, mut name: String) {
     name.make_ascii_lowercase();
-    name
+    if !names.contains(&name) {
+        names.push(name);
+    }
 }

@@ -8,7 +8,7 @@ use super::upstreams::exactly_one;
 use crate::config::document::{Grant, Plugin, PluginLimits, PluginSource};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
-use crate::config::units::Size;
+use crate::config::units::{Period, Size};
 
 /// Checks every plugin.
 pub(super) fn review(draft: &Draft, names: &Names<'_>, findings: &mut Findings) {
@@ -30,7 +30,8 @@ fn review_plugin(at: &Place<'_>, plugin: &Plugin, names: &Names<'_>, findings: &
             findings.add(finding.maybe_hint(hint));
         }
     }
-    review_limits(&at.key("limits"), &plugin.limits, findings);
+    let is_built_in = plugin.source.is_none();
+    review_limits(&at.key("limits"), &plugin.limits, is_built_in, findings);
     for (index, grant) in plugin.grants.iter().flatten().enumerate() {
         let grants = at.key("grants");
         review_grant(&grants.index(index), grant, names, findings);
@@ -54,18 +55,25 @@ fn review_grant(at: &Place<'_>, grant: &Grant, names: &Names<'_>, findings: &mut
     }
 }
 
-fn review_limits(at: &Place<'_>, limits: &PluginLimits, findings: &mut Findings) {
+/// The defaults of a plugin that is no built-in.
+const PLAIN_CPU: Period = Period::millis(10);
+const PLAIN_WALL: Period = Period::secs(1);
+
+fn review_limits(at: &Place<'_>, limits: &PluginLimits, is_built_in: bool, findings: &mut Findings) {
     // A page of WebAssembly has 64 KiB, and its addresses 32 bits.
     let (least, most) = (Size::kib(64), Size::mib(4096));
-    if limits.memory < least || limits.memory > most {
+    if let Some(memory) = limits.memory.filter(|memory| !(least..=most).contains(memory)) {
         let want = format!("{least} to {most}");
-        findings.add(Finding::new(&at.key("memory"), Code::Value, limits.memory.to_string(), want));
+        findings.add(Finding::new(&at.key("memory"), Code::Value, memory.to_string(), want));
     }
-    positive(&at.key("cpu"), limits.cpu, findings);
-    positive(&at.key("wall"), limits.wall, findings);
-    if limits.wall < limits.cpu {
-        let want = format!("{} (cpu) or more", limits.cpu);
-        findings.add(Finding::new(&at.key("wall"), Code::Conflict, limits.wall.to_string(), want));
+    let (cpu, wall) = (limits.cpu.unwrap_or(PLAIN_CPU), limits.wall.unwrap_or(PLAIN_WALL));
+    positive(&at.key("cpu"), cpu, findings);
+    positive(&at.key("wall"), wall, findings);
+    // A built-in may have longer ones of its own.
+    let known = !is_built_in || (limits.cpu.is_some() && limits.wall.is_some());
+    if known && wall < cpu {
+        let want = format!("{cpu} (cpu) or more");
+        findings.add(Finding::new(&at.key("wall"), Code::Conflict, wall.to_string(), want));
     }
     if limits.instances == 0 {
         findings.add(Finding::new(&at.key("instances"), Code::Value, "0", "1 or more"));

@@ -56,24 +56,29 @@ pub enum Isolation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginLimits {
-    /// Linear memory of one instance.
-    pub memory: Size,
+    /// Linear memory of one instance: 32MiB, unless a built-in has its own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
     /// Table elements of one instance.
     pub table: u32,
-    /// Computing time of one call.
-    pub cpu: Period,
-    /// Elapsed time of one call, waiting included.
-    pub wall: Period,
+    /// Computing time of one call: 10ms, unless a built-in has its own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Period>,
+    /// Elapsed time of one call, waiting included: 1s, unless a built-in has its own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall: Option<Period>,
     /// Calls to capabilities in one call.
     pub host_calls: u32,
     /// Log text of one call.
     pub log: Size,
-    /// The body of a reply it makes.
-    pub reply: Size,
+    /// The body of a reply it makes: 1MiB, unless a built-in has its own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Size>,
     /// Everything it keeps in `kv`.
     pub kv: Size,
-    /// The body of one fetched response.
-    pub fetch: Size,
+    /// The body of one fetched response: 1MiB, unless a built-in has its own default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Size>,
     /// Instances at a time on one worker.
     pub instances: u32,
 }
@@ -132,15 +137,15 @@ impl Plugin {
 impl Default for PluginLimits {
     fn default() -> Self {
         PluginLimits {
-            memory: Size::mib(32),
+            memory: None,
             table: 10_000,
-            cpu: Period::millis(10),
-            wall: Period::secs(1),
+            cpu: None,
+            wall: None,
             host_calls: 1000,
             log: Size::kib(4),
-            reply: Size::mib(1),
+            reply: None,
             kv: Size::mib(1),
-            fetch: Size::mib(1),
+            fetch: None,
             instances: 64,
         }
     }

@@ -16,6 +16,8 @@ use crate::plugin::verdict;
 
 /// Requests in one `fetch-all`.
 const MAX_AT_ONCE: usize = 16;
+/// Bytes of the bodies that one `fetch-all` hands over.
+const MAX_TOGETHER: usize = 8 << 20;
 
 /// A call that a worker is to make.
 pub struct Fetch {
@@ -83,8 +85,9 @@ impl Host for HostState {
         let sent = requests.into_iter().map(|request| self.send(request)).collect::<wasmtime::Result<Vec<_>>>()?;
         self.cpu.pause();
         let mut answers = Vec::with_capacity(sent.len());
+        let mut left = MAX_TOGETHER;
         for one in sent {
-            answers.push(receive(one).await);
+            answers.push(receive(one).await.and_then(|response| within(&mut left, response)));
         }
         self.cpu.resume();
         Ok(answers)
@@ -107,6 +110,12 @@ impl HostState {
         let _ = call.services.fetch.send(fetch);
         Ok(Ok(receiver))
     }
+}
+
+/// Takes the body from what is left. One that no longer fits is dropped before the guest has to find room for it.
+fn within(left: &mut usize, response: Response) -> Result<Response, Error> {
+    *left = left.checked_sub(response.body.len()).ok_or(Error::TooLarge)?;
+    Ok(response)
 }
 
 async fn receive(sent: Sent) -> Result<Response, Error> {
