@@ -1,6 +1,6 @@
 //! A value to put into a JSON body. Strings in it are templates.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
