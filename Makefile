@@ -35,9 +35,16 @@ setup:
 
 # A real OpenID provider (npm `oidc-provider`, on Node) and a clock that tests move (Debian's libfaketime).
 PROVIDER = $(or $(CARGO_TARGET_DIR),target)/identity-provider
+# Prometheus' checker of metrics.
+TOOLS = $(or $(CARGO_TARGET_DIR),target)/tools
 
 setup-tests:
 	@command -v npm >/dev/null || { echo "== installing node and npm (a real identity provider for the tests)"; apt-get update -q && apt-get install -y -q nodejs npm; }
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { echo "== installing libfaketime (a clock that tests move)"; apt-get update -q && apt-get install -y -q libfaketime; }
 	@mkdir -p $(PROVIDER) && cp tests/identity-provider/serve.mjs $(PROVIDER)/
 	@cmp -s tests/identity-provider/package-lock.json $(PROVIDER)/package-lock.json || { echo "== installing the identity provider of the tests into $(PROVIDER)"; cp tests/identity-provider/package*.json $(PROVIDER)/ && npm ci --silent --no-audit --no-fund --prefix $(PROVIDER) || { rm -f $(PROVIDER)/package-lock.json; exit 1; }; }
+	@command -v promtool >/dev/null || test -x $(TOOLS)/usr/bin/promtool || { \
+		echo "== fetching promtool, which checks our metrics (taken out of the Debian package prometheus, which is not installed)"; \
+		mkdir -p $(TOOLS) && cd $(TOOLS) \
+		&& { apt-get -qq download prometheus 2>/dev/null || { apt-get -qq update && apt-get -qq download prometheus; }; } \
+		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm -f prometheus_*.deb; }

@@ -16,6 +16,7 @@ use crate::plugin::pool::{Lease, Pools};
 use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit, ResponseVerdict};
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
 use crate::telemetry::metrics::{FaultReason, Phase, WorkerMetrics};
+use crate::telemetry::traces::{PluginCall, Recorder};
 
 mod limit;
 mod show;
@@ -66,6 +67,8 @@ pub struct Traveller {
     pub took: SmallVec<[Duration; 8]>,
     /// The limit that a step set and the body is known to pass.
     too_large: Option<u64>,
+    /// What records the request in a trace; None for nearly all.
+    pub recorder: Option<Rc<Recorder>>,
     reached: Vec<Reached>,
     secure: bool,
 }
@@ -103,6 +106,7 @@ impl Traveller {
             replaced: None,
             took: SmallVec::new(),
             too_large: None,
+            recorder: None,
             reached: Vec::new(),
             secure,
         }
@@ -128,9 +132,12 @@ impl Traveller {
         }
     }
 
-    fn lend_to(&mut self, step: &Step) -> Box<Call> {
+    fn lend_to(&mut self, step: &Step, usage: &Usage) -> Box<Call> {
         let mut call = self.call.take().expect("the call is back between two calls of plugins");
         call.scope = Some(step.scope.clone());
+        if let Some(recorder) = &self.recorder {
+            call.trace = Some(recorder.plugin_called(&usage.plugin.version));
+        }
         call
     }
 
@@ -177,6 +184,9 @@ impl Chain {
             };
             let after = Instant::now();
             step.took(after - before, traveller, tools);
+            if let Some(recorder) = traveller.recorder.as_ref().filter(|_| step.usage.needs.request) {
+                recorder.plugin_done(&step.call(Phase::Request, matches!(outcome, Ok(Some(_))), before, after));
+            }
             before = after;
             let reply = outcome?;
             if reply.is_some() {
@@ -220,6 +230,10 @@ impl Step {
         }
     }
 
+    fn call(&self, phase: Phase, replied: bool, start: Instant, end: Instant) -> PluginCall<'_> {
+        PluginCall { name: &self.name, version: &self.usage.plugin.version, phase, replied, start, end }
+    }
+
     /// The common case without a future: a plugin that waits for nothing, does well, and has an instance at hand.
     /// None if it takes more than that; nothing has happened to the request then.
     fn forward_now(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Option<Result<Option<Reply>, Error>> {
@@ -236,7 +250,7 @@ impl Step {
         let asked = match tools.pools.at_hand(usage) {
             Ok(None) => return None,
             Ok(Some(mut lease)) => {
-                let call = traveller.lend_to(self);
+                let call = traveller.lend_to(self, usage);
                 let (call, outcome) = show::request_now(lease.instance(), usage, traveller, call);
                 self.heard(place, usage, traveller, call, outcome, lease, tools)
             }
@@ -297,7 +311,7 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Result<Option<Reply>, Fault> {
         let mut lease = tools.pools.lease(usage).await?;
-        let call = traveller.lend_to(self);
+        let call = traveller.lend_to(self, usage);
         let (call, outcome) = show::request(lease.instance(), usage, traveller, call).await;
         self.heard(place, usage, traveller, call, outcome, lease, tools)
     }
@@ -404,11 +418,14 @@ impl Step {
         }
         let began = Instant::now();
         let outcome = self.call_back(usage, state, traveller, response, from_gateway, tools).await;
-        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, began.elapsed());
-        let (verdict, lease) = outcome.map_err(|fault| {
-            note(&fault, usage, traveller, tools);
-            Error::Plugin { plugin: self.name.to_string(), fault }
-        })?;
+        let took = began.elapsed();
+        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, took);
+        let outcome = outcome.inspect_err(|fault| note(fault, usage, traveller, tools));
+        if let Some(recorder) = &traveller.recorder {
+            let replied = matches!(outcome, Ok((ResponseVerdict::Respond(_), _)));
+            recorder.plugin_done(&self.call(Phase::Response, replied, began, began + took));
+        }
+        let (verdict, lease) = outcome.map_err(|fault| Error::Plugin { plugin: self.name.to_string(), fault })?;
         match verdict {
             ResponseVerdict::Respond(reply) => {
                 lease.give_back();
@@ -435,7 +452,7 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Result<(ResponseVerdict, Lease), Fault> {
         let mut lease = tools.pools.lease(usage).await?;
-        let call = traveller.lend_to(self);
+        let call = traveller.lend_to(self, usage);
         let shown = show::Shown { response, state: state.as_deref(), from_gateway };
         let (call, outcome) = show::response(lease.instance(), usage, &shown, call).await;
         traveller.call = Some(call);
@@ -487,6 +504,9 @@ pub fn reply_response(reply: Reply) -> Response<Body> {
 fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<'_>) {
     let plugin = &usage.plugin;
     plugin.handle.fault(fault_label(fault));
+    if let Some(recorder) = &traveller.recorder {
+        recorder.plugin_faulted(fault_label(fault).as_str());
+    }
     if matches!(fault, Fault::Suspended | Fault::NoInstance(_)) {
         tracing::debug!(plugin = %plugin.name, version = %plugin.version, %fault, "plugin not called");
         return;

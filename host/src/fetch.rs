@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::body::{Body, BodyError};
 use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
 use crate::server::hop_by_hop;
+use crate::telemetry::traces::Hop;
 use crate::upstream::credentials::Way;
 use crate::upstream::{self, Endpoint, SendError, Sent, Upstream};
 use crate::worker::Worker;
@@ -48,18 +49,25 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
 }
 
 async fn send(worker: &Rc<Worker>, upstream: &Arc<Upstream>, endpoint: &Endpoint, job: Fetch) -> Result<Sent, FetchError> {
-    let request = request(job, endpoint);
+    let trace = job.trace;
+    let mut request = request(job, endpoint);
     let began = Instant::now();
+    let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
+    let tries = trace.and_then(|trace| worker.traces.fetch(trace, hop, &mut request, began));
     let sent = match &upstream.credentials {
-        None => upstream::send(&worker.connections, endpoint, &upstream.timeouts, request, None).await,
+        None => upstream::send(&worker.connections, endpoint, &upstream.timeouts, request, None, tries.as_deref()).await,
         Some(source) => {
-            let way = Way { connections: &worker.connections, endpoint, timeouts: upstream.timeouts };
+            let way = Way { connections: &worker.connections, endpoint, timeouts: upstream.timeouts, tries: tries.as_deref() };
             let refused = |took| worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
             way.send(source, request, None, refused).await
         }
     };
+    let took = began.elapsed();
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
-    worker.metrics.upstream_tried(&upstream.metrics, status, began.elapsed());
+    worker.metrics.upstream_tried(&upstream.metrics, status, took);
+    if let Some(tries) = tries {
+        tries.end(upstream::outcome(&sent), began + took);
+    }
     sent.map_err(|error| match error {
         SendError::Connect(_) | SendError::NoToken(_) => FetchError::Unreachable,
         SendError::Timeout(_) => FetchError::Timeout,

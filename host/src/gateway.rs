@@ -27,6 +27,8 @@ use crate::plugin::Loader;
 use crate::server::listen;
 use crate::snapshot::{Builder, Snapshot};
 use crate::telemetry::access_log::Target;
+use crate::telemetry::traces::export::{self, Exporter, Inbox};
+use crate::telemetry::traces::otlp::Collector;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Endpoints;
 use crate::watch::{Files, Fingerprint, Watch};
@@ -38,6 +40,9 @@ const RESOLVE: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(30);
 /// A load balancer that asks for readiness does so more often than this.
 const ASKED: Duration = Duration::from_secs(60);
+
+/// How long the last spans may take on the way out.
+const LAST_SPANS: Duration = Duration::from_secs(5);
 
 /// How to run.
 pub struct Settings {
@@ -103,17 +108,20 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let snapshot = build(&builder, &loaded, None, 1).map_err(StartError::Config)?;
     let files = settings.config.files(&loaded);
     let document = kept(loaded);
-    metrics.config_applied(1);
+    applied(&metrics, &snapshot);
     let log = AccessLog::start(target(&document.access_log), metrics.access_log_dropped())
         .map_err(|error| StartError::Machine { what: "access log".into(), cause: error.to_string() })?;
 
     let (phase, phases) = signalled::channel(Phase::Serving);
+    let (spans, inbox) = export::queue(metrics.spans());
+    let collector = signalled::Sender::new(collector(&snapshot));
     let shared = worker::Shared {
         current: Arc::new(ArcSwap::from_pointee(snapshot)),
         buckets,
         clock: Clock::start(),
         metrics,
         log: Arc::new(log),
+        spans,
         phase: phases,
     };
     let mut gateway = Gateway {
@@ -126,13 +134,14 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         document,
         revision: 1,
         phase,
+        collector,
         shared,
         http: OnceCell::new(),
     };
     gateway.start_workers(settings.workers)?;
     gateway.start_listening()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(machine("runtime"))?;
-    runtime.block_on(gateway.serve(settings.admin))
+    runtime.block_on(gateway.serve(settings.admin, inbox))
 }
 
 struct Gateway {
@@ -140,6 +149,8 @@ struct Gateway {
     builder: Arc<Builder>,
     shared: worker::Shared,
     phase: signalled::Sender<Phase>,
+    /// Where spans go at the moment.
+    collector: signalled::Sender<Option<Arc<Collector>>>,
     workers: Vec<WorkerHandle>,
     listening: HashMap<Arc<str>, Listening>,
     /// What is served, as far as it is asked for again: see [`kept`].
@@ -216,7 +227,8 @@ impl Gateway {
         }
     }
 
-    async fn serve(mut self, admin_address: Option<SocketAddr>) -> Result<(), StartError> {
+    async fn serve(mut self, admin_address: Option<SocketAddr>, spans: Inbox) -> Result<(), StartError> {
+        let exporter = Exporter::start(spans, self.collector.subscribe());
         let admin = Admin::new(self.shared.metrics.clone());
         self.start_admin(&admin, admin_address).await?;
         let mut terminate = signal(SignalKind::terminate()).map_err(machine("signals"))?;
@@ -252,6 +264,7 @@ impl Gateway {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        exporter.close(LAST_SPANS).await;
         self.shared.log.close(Duration::from_secs(1));
         Ok(())
     }
@@ -367,7 +380,9 @@ impl Gateway {
 
     fn swap(&mut self, snapshot: Snapshot, document: Document, bound: Vec<Bound>) {
         self.revision = snapshot.revision;
-        self.shared.current.store(Arc::new(snapshot));
+        self.collector.send_replace(collector(&snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.shared.current.store(Arc::clone(&snapshot));
         for bound in bound {
             self.listen(&document, bound);
         }
@@ -378,11 +393,11 @@ impl Gateway {
             }
             stays
         });
-        if document.access_log != self.document.access_log || document.admin != self.document.admin {
-            tracing::warn!("access_log and admin take effect at the next start");
+        if document.access_log.to != self.document.access_log.to || document.admin != self.document.admin {
+            tracing::warn!("access_log.to and admin take effect at the next start");
         }
         self.document = document;
-        self.shared.metrics.config_applied(self.revision);
+        applied(&self.shared.metrics, &snapshot);
         self.shared.metrics.sweep();
         self.builder.loader.sweep();
         self.refresh_keys();
@@ -445,6 +460,16 @@ fn build(builder: &Builder, loaded: &Loaded, previous: Option<&Snapshot>, revisi
 fn kept(loaded: Loaded) -> Document {
     let Document { listeners, admin, access_log, .. } = loaded.document;
     Document { listeners, admin, access_log, ..Document::default() }
+}
+
+/// What metrics say of the configuration that serves, and how much they say.
+fn applied(metrics: &Metrics, snapshot: &Snapshot) {
+    metrics.limit_series(snapshot.series);
+    metrics.config_applied(snapshot.revision, snapshot.router_build);
+}
+
+fn collector(snapshot: &Snapshot) -> Option<Arc<Collector>> {
+    snapshot.traces.as_ref().map(|traces| Arc::clone(&traces.collector))
 }
 
 fn target(log: &document::AccessLog) -> Target {

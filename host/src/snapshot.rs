@@ -11,6 +11,7 @@ use crate::plugin::Usage;
 use crate::route::Router;
 use crate::server::Listener;
 use crate::telemetry::metrics::RouteHandle;
+use crate::telemetry::traces::{self, sampler::Sampler};
 use crate::upstream::{Split, Upstream};
 
 pub mod build;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// Finds the route of a request.
     pub router: Router<Arc<Route>>,
+    /// How long it took to build.
+    pub router_build: Duration,
     /// All routes, in the order of the configuration.
     pub routes: Vec<Arc<Route>>,
     /// Listeners by name.
@@ -38,6 +41,12 @@ pub struct Snapshot {
     pub clients: Arc<Clients>,
     /// How the gateway goes away.
     pub drain: Drain,
+    /// Which requests tell the access log how long each plugin took.
+    pub plugin_times: Sampler,
+    /// How many series of routes, upstreams and plugins metrics may show.
+    pub series: usize,
+    /// How the gateway traces; None if it does not.
+    pub traces: Option<traces::Settings>,
 }
 
 /// How the gateway goes away.
@@ -53,6 +62,8 @@ pub struct Drain {
 pub struct Route {
     /// Its name.
     pub name: Arc<str>,
+    /// The paths it is for, as traces name it; its name where there are several.
+    pub pattern: Arc<str>,
     /// Its plugins.
     pub chain: Chain,
     /// Where its requests go; None if its chain always answers.

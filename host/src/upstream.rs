@@ -16,7 +16,7 @@ pub mod send;
 pub use connections::Connections;
 pub use endpoint::{Endpoint, Endpoints};
 pub use round_robin::RoundRobin;
-pub use send::{SendError, Sent, send};
+pub use send::{SendError, Sent, outcome, send};
 
 /// How long an upstream may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

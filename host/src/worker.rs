@@ -19,7 +19,8 @@ use crate::plugin::pool::Pools;
 use crate::server::listen;
 use crate::snapshot::Snapshot;
 use crate::telemetry::metrics::{Decisions, InstanceState};
-use crate::telemetry::{AccessLog, Metrics, RequestIds, WorkerLog, WorkerMetrics};
+use crate::telemetry::traces::export::Queue;
+use crate::telemetry::{AccessLog, Metrics, RequestIds, WorkerLog, WorkerMetrics, WorkerTraces};
 use crate::upstream::Connections;
 
 /// How often a worker tidies up.
@@ -42,6 +43,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Where log lines go.
     pub log: Arc<AccessLog>,
+    /// Where spans go.
+    pub spans: Queue,
     /// How far the gateway has gone on its way out.
     pub phase: watch::Receiver<Phase>,
 }
@@ -85,6 +88,8 @@ pub struct Worker {
     pub metrics: WorkerMetrics,
     /// Its end of the access log.
     pub log: WorkerLog,
+    /// Its end of tracing.
+    pub traces: Rc<WorkerTraces>,
     /// Its request ids.
     pub ids: RequestIds,
     shared: Shared,
@@ -123,14 +128,14 @@ async fn run(shared: Shared, mut listen: mpsc::UnboundedReceiver<Listen>) {
         }
     }
     worker.emptied().await;
-    worker.log.flush();
+    worker.flush();
 }
 
 async fn tidy(worker: Rc<Worker>) {
     let (mut flush, mut sweep) = (tokio::time::interval(FLUSH), tokio::time::interval(SWEEP));
     loop {
         tokio::select! {
-            _ = flush.tick() => worker.log.flush(),
+            _ = flush.tick() => worker.flush(),
             _ = sweep.tick() => {
                 worker.pools.sweep();
                 worker.report_instances();
@@ -154,6 +159,7 @@ impl Worker {
             connections: Rc::default(),
             metrics,
             log: shared.log.worker(),
+            traces: WorkerTraces::new(shared.spans.clone()),
             ids: RequestIds::new(),
             cache: RefCell::new(cache),
             view: RefCell::new(view),
@@ -184,6 +190,12 @@ impl Worker {
     pub async fn closing(&self) {
         // An error means that nobody is left to say so.
         let _ = self.shared.phase.clone().wait_for(|phase| *phase == Phase::Closing).await;
+    }
+
+    /// Hands over log lines and spans.
+    fn flush(&self) {
+        self.log.flush();
+        self.traces.flush();
     }
 
     /// Counts a connection for as long as the guard lives.

@@ -1,6 +1,7 @@
 //! The access log: one line of JSON for each request, with what happened and without secrets.
 
-use gatehouse_tests::{Gateway, Origin, Setup, get, http2::Http2, origin::nobody, request, tokens::sha256};
+use gatehouse_tests::{Answer, Gateway, Origin, Setup, get, http2::Http2, origin::nobody, request, tokens::sha256};
+use serde_json::json;
 
 async fn start(origin: &Origin) -> Gateway {
     let config = format!(
@@ -72,7 +73,7 @@ async fn flags_say_what_was_out_of_the_ordinary() {
     let gateway = start(&origin).await;
     let mut seen = 0;
     for (path, status, flag, error) in
-        [("/open", 200, "", ""), ("/nowhere", 404, "NR", "no_route"), ("/gone", 502, "UC", "upstream_connect"), ("/keyed", 401, "PR", "")]
+        [("/open", 200, "", ""), ("/nowhere", 404, "NR", "no_route"), ("/gone", 502, "UC", "upstream_connect"), ("/keyed", 401, "AU", "")]
     {
         assert_eq!(gateway.get(path).await.status, status, "{path}");
         seen += 1;
@@ -83,6 +84,57 @@ async fn flags_say_what_was_out_of_the_ordinary() {
     }
     let refused = gateway.access_log(seen).await.pop().expect("the last line");
     assert_eq!(refused["plugin"], "api-key", "the plugin that answered is named");
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_plugin_is_told_from_the_same_status_of_an_upstream() {
+    let origin = Origin::start(|request| Answer::new(request.target()[1..].parse().unwrap_or(200), &[], "")).await;
+    let config = format!(
+        "
+        upstreams: [{{name: origin, endpoints: [{{url: \"{}\"}}]}}]
+        routes:
+          - {{name: open, upstream: origin}}
+          - {{name: limited, match: [{{path: {{prefix: /limited}}}}], chain: [{{plugin: rate-limit, config: {{rate: 0.01, burst: 1}}}}], upstream: origin}}
+          - {{name: mocked, match: [{{path: {{prefix: /mocked}}}}], chain: [{{plugin: mock, config: {{status: 403}}}}]}}
+        ",
+        origin.url()
+    );
+    let gateway = Setup::new(&config).one_worker().start().await;
+    for (count, (path, status, flags)) in [
+        ("/429", 429, json!(null)),
+        ("/401", 401, json!(null)),
+        ("/limited", 200, json!(null)),
+        ("/limited", 429, json!(["PR", "RL"])),
+        ("/mocked", 403, json!(["PR", "AU"])),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(gateway.get(path).await.status, status, "{path}");
+        let entry = gateway.access_log(count + 1).await.pop().expect("a line for each request");
+        assert_eq!(entry.get("flags").unwrap_or(&json!(null)), &flags, "{path}: {entry}");
+    }
+}
+
+#[tokio::test]
+async fn the_times_of_plugins_are_told_for_as_many_lines_as_wanted() {
+    let config = |share: &str| {
+        format!(
+            "
+            access_log: {{to: $DIR/access.jsonl, plugin_times: {share}}}
+            routes: [{{name: all, chain: [{{plugin: request-id}}, {{plugin: mock, name: answer}}]}}]
+            "
+        )
+    };
+    let gateway = Setup::new(&config("100%")).one_worker().start().await;
+    gateway.get("/").await;
+    let entry = gateway.access_log(1).await.remove(0);
+    let times = entry["plugins"].as_object().unwrap_or_else(|| panic!("a map of times: {entry}"));
+    assert_eq!(times.keys().collect::<Vec<_>>(), ["answer", "request-id"], "{entry}");
+    gateway.reload(&config("0%")).await;
+    gateway.get("/").await;
+    let entry = gateway.access_log(2).await.remove(1);
+    assert!(entry.get("plugins").is_none(), "{entry}");
 }
 
 #[tokio::test]

@@ -28,4 +28,5 @@ mod routing;
 mod tidy;
 mod tls;
 mod token_attacks;
+mod traces;
 mod wasi;

@@ -1,6 +1,9 @@
 //! `/metrics`, `/livez` and `/readyz`: there without a token, well-formed, and right.
 
-use gatehouse_tests::{Gateway, Origin, Setup, get, origin::nobody, request, tokens::sha256};
+use std::process::Stdio;
+
+use gatehouse_tests::{Gateway, Origin, Setup, files, get, origin::nobody, request, tokens::sha256};
+use tokio::io::AsyncWriteExt;
 
 async fn start(origin: &Origin) -> Gateway {
     let config = format!(
@@ -56,6 +59,9 @@ async fn what_was_served_is_counted() {
     check("gatehouse_ratelimit_decisions_total", &[("result", "limited")], 1.0);
     check("gatehouse_config_revision", &[], 1.0);
     check("gatehouse_config_rejects_total", &[], 0.0);
+    for name in ["gatehouse_config_last_success_timestamp_seconds", "gatehouse_router_build_seconds"] {
+        assert!(metrics.sum(name, &[]) > 0.0, "{name} is known from the start");
+    }
     assert!(metrics.sum("gatehouse_auth_total", &[("result", "accepted")]) >= 1.0, "authentications are counted");
     gateway.wait_for_metric("gatehouse_plugin_instances", &[("plugin", "api-key")], |instances| instances >= 1.0).await;
 }
@@ -83,6 +89,55 @@ async fn labels_do_not_grow_with_what_clients_make_up() {
     let metrics = gateway.metrics().await;
     let series = metrics.select("gatehouse_requests_total", &[]).count();
     assert!(series < 20, "{series} series of 50 made-up requests");
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_to_improve() {
+    let origin = Origin::saying("hello").await;
+    let gateway = start(&origin).await;
+    for path in ["/open", "/gone", "/keyed", "/limited", "/limited", "/nowhere"] {
+        gateway.get(path).await;
+    }
+    gateway.ask(request("BREW", "/open").body("x")).await;
+    gateway.wait_for_metric("gatehouse_plugin_instances", &[], |instances| instances >= 1.0).await;
+    assert_eq!(gateway.reload("routes: 5").await, gatehouse_tests::Reload::Rejected, "so that a refusal is counted");
+    let scrape = gateway.admin("/metrics").await.body;
+    let found = promtool(&scrape).await;
+    assert!(found.status.success() && found.stdout.is_empty() && found.stderr.is_empty(), "{found:?}");
+    // That it finds something where there is something to find.
+    let worse = String::from_utf8_lossy(&scrape).replace("gatehouse_requests_total", "gatehouse_requests");
+    assert!(!promtool(worse.as_bytes()).await.status.success(), "promtool looks at what it is given");
+}
+
+async fn promtool(scrape: &[u8]) -> std::process::Output {
+    let mut promtool = tokio::process::Command::new(files::promtool())
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    promtool.stdin.take().expect("stdin is a pipe").write_all(scrape).await.expect("promtool reads");
+    promtool.wait_with_output().await.expect("promtool ends")
+}
+
+#[tokio::test]
+async fn routes_past_the_budget_of_series_are_counted_together() {
+    let names =
+        ["one", "two", "three"].map(|name| format!("{{name: {name}, match: [{{path: {{exact: /{name}}}}}], chain: [{{plugin: mock}}]}}"));
+    let config = |series: usize| format!("routes: [{}]\ntelemetry: {{metrics: {{series: {series}}}}}\n", names.join(", "));
+    let gateway = Setup::new(&config(1)).one_worker().start().await;
+    let requests = async |route: &str| gateway.metrics().await.sum("gatehouse_requests_total", &[("route", route)]);
+    gateway.get("/one").await;
+    assert!((requests("one").await - 1.0).abs() < f64::EPSILON);
+    for path in ["/two", "/three", "/one"] {
+        gateway.get(path).await;
+    }
+    assert_eq!((requests("one").await, requests("other").await, requests("two").await), (2.0, 2.0, 0.0));
+    gateway.reload(&config(1_000)).await;
+    gateway.get("/three").await;
+    let metrics = gateway.metrics().await;
+    assert!((metrics.sum("gatehouse_requests_total", &[]) - 5.0).abs() < f64::EPSILON, "nothing is counted twice or lost");
 }
 
 #[tokio::test]

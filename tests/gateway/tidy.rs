@@ -23,8 +23,8 @@ fn only_the_plugin_host_names_wasmtime() {
 
 #[test]
 fn only_the_edges_name_hyper() {
-    // `fetch` is the worker's end of plugins' calls, `identity/fetch` gets key sets: each a client of its own.
-    only_in(&["server", "upstream", "admin", "body", "fetch", "identity/fetch"], &["hyper", "hyper_util"]);
+    // `fetch` is the worker's end of plugins' calls, `identity/fetch` gets key sets, `otlp` sends spans: each a client of its own.
+    only_in(&["server", "upstream", "admin", "body", "fetch", "identity/fetch", "telemetry/traces/otlp"], &["hyper", "hyper_util"]);
 }
 
 #[test]

@@ -22,6 +22,18 @@ pub fn guest(name: &str) -> PathBuf {
     Path::new(env!("GUESTS")).join(format!("{}.wasm", name.replace('-', "_")))
 }
 
+/// Prometheus' own checker of metrics: the one in the `PATH`, or the one that `make test` fetched.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn promtool() -> PathBuf {
+    let installed = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
+    let folders = installed.chain(profile_folder().parent().map(|target| target.join("tools/usr/bin")));
+    let found = folders.map(|folder| folder.join("promtool")).find(|path| path.is_file());
+    found.expect("no promtool: run `make test`, or `make setup-tests` first")
+}
+
 /// The root of the repository.
 ///
 /// # Panics

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod collector;
 pub mod files;
 pub mod frames;
 pub mod gateway;

@@ -5,6 +5,7 @@ mod identity;
 mod listener;
 mod plugin;
 mod route;
+mod telemetry;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ pub use identity::{Algorithm, Client, ClientKey, Identity, Introspection, Issuer
 pub use listener::{AccessLog, Admin, Certificate, Drain, Listener, ListenerLimits, ListenerTimeouts, Tls};
 pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
+pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, TrustParent};
 pub use upstream::{
     ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint,
     EtcdDiscovery, Health, Outlier, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts,
@@ -32,6 +34,8 @@ pub struct Document {
     pub access_log: AccessLog,
     /// How the gateway stops.
     pub drain: Drain,
+    /// Traces and metrics.
+    pub telemetry: Telemetry,
     /// Named groups of endpoints that requests are sent to.
     pub upstreams: Vec<Upstream>,
     /// Who signs or vouches for bearer tokens.

@@ -13,6 +13,7 @@ use crate::identity::{Clients, Introspection, Issuers};
 use crate::limit::{Clock, Place, Scope, Table};
 use crate::telemetry::RequestId;
 use crate::telemetry::metrics::Decisions;
+use crate::telemetry::traces::context::Context;
 
 use super::capability::http::FetchSender;
 use super::fault::LimitReached;
@@ -58,6 +59,8 @@ pub struct Call {
     pub patience: u8,
     /// The places it holds while it is under way. A list that is empty costs nothing.
     pub places: Vec<Place>,
+    /// The span below which the plugin's own calls happen; None where the gateway does not trace.
+    pub trace: Option<Context>,
 }
 
 impl Call {
@@ -76,6 +79,7 @@ impl Call {
             awaited: None,
             patience: Self::PATIENCE,
             places: Vec::new(),
+            trace: None,
         })
     }
 
@@ -99,6 +103,7 @@ impl Call {
             patience: 0,
             // They stay with the request itself.
             places: Vec::new(),
+            trace: self.trace,
         })
     }
 }

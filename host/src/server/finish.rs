@@ -20,6 +20,8 @@ use crate::snapshot::Route;
 use crate::telemetry::RequestId;
 use crate::telemetry::access_log::{Entry, Flag, Flags, Protocol};
 use crate::telemetry::metrics::{Finished, Method as MethodLabel};
+use crate::telemetry::traces::context::TraceId;
+use crate::telemetry::traces::{Arrival, Recorder, Served, Trace};
 use crate::upstream::{Endpoint, Upstream};
 use crate::worker::View;
 
@@ -40,6 +42,8 @@ pub struct Facts {
     pub view: Rc<View>,
     /// Its number.
     pub id: RequestId,
+    /// Where it stands in a trace; None where the gateway does not trace.
+    pub trace: Option<Trace>,
     /// When its head was there.
     pub began: Instant,
     /// As it came.
@@ -96,12 +100,18 @@ impl Facts {
     /// Begins with what the head says.
     pub fn new(connection: &Rc<Connection>, head: &http::request::Parts) -> Box<Self> {
         let worker = &connection.worker;
-        let logged = worker.log.is_on();
-        let kept = |name| head.headers.get(name).filter(|_| logged).cloned();
+        let (view, id, began) = (worker.view(), worker.ids.next(), Instant::now());
+        let trace = view.snapshot.traces.as_ref().map(|settings| {
+            let from_proxy = connection.forwarding.borrow().from_proxy();
+            Trace::begin(&worker.traces, settings, &Arrival { headers: &head.headers, from_proxy, id, began })
+        });
+        let told = worker.log.is_on() || trace.as_ref().is_some_and(|trace| trace.recorder().is_some());
+        let kept = |name| head.headers.get(name).filter(|_| told).cloned();
         Box::new(Self {
-            view: worker.view(),
-            id: worker.ids.next(),
-            began: Instant::now(),
+            view,
+            id,
+            trace,
+            began,
             method: head.method.clone(),
             uri: head.uri.clone(),
             version: head.version,
@@ -140,9 +150,27 @@ impl Facts {
     /// The head of the response is ready: what the gateway added to the upstream's time is known.
     pub fn answered(mut self: Box<Self>, status: u16, body: Body) -> Answer {
         self.status = status;
+        if let Some(refusal) = self.refusal() {
+            self.flags.insert(refusal);
+        }
         let waited = self.upstream_took.unwrap_or_default() + self.client_wait;
         self.overhead = self.began.elapsed().saturating_sub(waited);
         Answer { body, facts: self }
+    }
+
+    /// What records it, if anything does.
+    pub fn recorder(&self) -> Option<&Rc<Recorder>> {
+        self.trace.as_ref().and_then(Trace::recorder)
+    }
+
+    /// What kind of a refusal a plugin's reply is, going by its status.
+    fn refusal(&self) -> Option<Flag> {
+        match self.status {
+            _ if self.answered_by.is_none() => None,
+            401 | 403 => Some(Flag::Unauthorized),
+            429 => Some(Flag::RateLimited),
+            _ => None,
+        }
     }
 
     fn count(&self, duration: Duration) {
@@ -158,16 +186,14 @@ impl Facts {
     fn log(&self, duration: Duration) {
         let plugins = self.plugins();
         let id = self.id.text();
+        let trace = self.trace.as_ref().map(Trace::id);
         self.connection.worker.log.write(&Entry {
             time: SystemTime::now(),
             request_id: self.request_id.as_ref().map_or(&id.as_bytes()[..], |id| id.as_bytes()),
             listener: &self.connection.listener.name,
             client_address: self.address.unwrap_or(self.connection.peer.ip()),
             method: self.method.as_str(),
-            host: self
-                .host
-                .as_ref()
-                .map_or(self.uri.authority().map_or(&[][..], |authority| authority.as_str().as_bytes()), |host| host.as_bytes()),
+            host: self.asked_host(),
             path: self.uri.path().as_bytes(),
             protocol: protocol(self.version),
             route: self.route.as_ref().map(|route| &*route.name),
@@ -186,11 +212,45 @@ impl Facts {
             attempts: self.attempts,
             plugins: &plugins,
             revision: self.view.snapshot.revision,
+            trace_id: trace.as_ref().map(|id| &id.as_bytes()[..]),
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
         });
     }
 
+    fn record(&self, recorder: &Recorder, duration: Duration) {
+        recorder.done(&Served {
+            method: self.method.as_str(),
+            scheme: if self.connection.secure { "https" } else { "http" },
+            path: self.uri.path(),
+            host: std::str::from_utf8(self.asked_host()).unwrap_or_default(),
+            protocol: protocol(self.version),
+            client_address: self.address.unwrap_or(self.connection.peer.ip()).to_canonical(),
+            peer: self.connection.peer.ip().to_canonical(),
+            user_agent: self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),
+            route: self.route.as_ref().map(|route| &*route.name),
+            pattern: self.route.as_ref().map(|route| &*route.pattern),
+            upstream: self.upstream.as_ref().map(|upstream| &*upstream.name),
+            client: self.caller.as_ref().map(Caller::name),
+            listener: &self.connection.listener.name,
+            request_id: &self.id_text(),
+            status: self.status,
+            error: self.error,
+            flags: self.flags,
+            revision: self.view.snapshot.revision,
+            duration,
+        });
+    }
+
+    /// The host that was asked for, wherever the request has it.
+    fn asked_host(&self) -> &[u8] {
+        let authority = || self.uri.authority().map_or(&[][..], |authority| authority.as_str().as_bytes());
+        self.host.as_ref().map_or_else(authority, |host| host.as_bytes())
+    }
+
     fn plugins(&self) -> SmallVec<[(&str, Duration); 8]> {
+        if !self.view.snapshot.plugin_times.takes(TraceId(self.id.0)) {
+            return SmallVec::new();
+        }
         let steps = self.route.iter().flat_map(|route| route.chain.steps.iter());
         steps.zip(&self.took).map(|(step, took)| (&*step.name, *took)).collect()
     }
@@ -210,6 +270,9 @@ impl Drop for Facts {
         self.count(duration);
         if self.connection.worker.log.is_on() {
             self.log(duration);
+        }
+        if let Some(recorder) = self.recorder() {
+            self.record(recorder, duration);
         }
     }
 }

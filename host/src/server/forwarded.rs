@@ -123,6 +123,12 @@ impl Forwarding {
         }
     }
 
+    /// Whether the other end of the connection is a trusted proxy.
+    #[must_use]
+    pub fn from_proxy(&self) -> bool {
+        self.peer_is_trusted
+    }
+
     /// The client's address: the peer's, or behind trusted proxies the rightmost address that is not one of theirs.
     #[must_use]
     pub fn client_address(&self, headers: &HeaderMap) -> IpAddr {

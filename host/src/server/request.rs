@@ -19,6 +19,7 @@ use crate::plugin::Call;
 use crate::route;
 use crate::snapshot::Route;
 use crate::telemetry::access_log::Flag;
+use crate::telemetry::traces::{Hop, Trace};
 use crate::upstream::credentials::Way;
 use crate::upstream::{self, SendError, Sent, Upstream};
 
@@ -118,8 +119,11 @@ fn arrive(
     as_http1(&mut head, &authority, asked.trailers)?;
 
     let body = received(connection, facts, incoming, limit);
-    let call = Call::new(facts.id, Arc::clone(&facts.view.services), address);
-    Ok((route, Traveller::new(head, body, call, connection.secure)))
+    let mut call = Call::new(facts.id, Arc::clone(&facts.view.services), address);
+    call.trace = facts.trace.as_ref().map(Trace::context);
+    let mut traveller = Traveller::new(head, body, call, connection.secure);
+    traveller.recorder = facts.recorder().cloned();
+    Ok((route, traveller))
 }
 
 /// Answers an OPTIONS request that is to go no further than here (RFC 9110 §7.6.2), and counts down one that is.
@@ -219,13 +223,15 @@ async fn send(
     let mut timeouts = upstream.timeouts;
     timeouts.request = route.timeout.or(timeouts.request);
 
-    let request = onward(traveller, &endpoint.authority);
+    let mut request = onward(traveller, &endpoint.authority);
     let began = Instant::now();
+    let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
+    let tries = facts.trace.as_ref().and_then(|trace| trace.send_on(&connection.worker.traces, hop, &mut request, began));
     let uploading = request.body().is_passing().then(|| Rc::clone(&facts.received));
     let sent = match &upstream.credentials {
-        None => upstream::send(&connection.worker.connections, endpoint, &timeouts, request, uploading).await,
+        None => upstream::send(&connection.worker.connections, endpoint, &timeouts, request, uploading, tries.as_deref()).await,
         Some(source) => {
-            let way = Way { connections: &connection.worker.connections, endpoint, timeouts };
+            let way = Way { connections: &connection.worker.connections, endpoint, timeouts, tries: tries.as_deref() };
             let refused = |took| {
                 facts.attempts += 1;
                 connection.worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
@@ -237,6 +243,9 @@ async fn send(
     facts.upstream_took = Some(took);
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
+    if let Some(tries) = tries {
+        tries.end(upstream::outcome(&sent), began + took);
+    }
 
     let Sent { mut response, passage } = sent.map_err(|error| failed(error, upstream, &endpoint.authority))?;
     facts.passage = Some(passage);

@@ -2,10 +2,13 @@
 //! and either all of it stands or the snapshot is not made. What did not change since the last one is taken over.
 
 mod clients;
+mod explain;
 mod rules;
+mod telemetry;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::chain::{Chain, Step};
 use crate::config::document::{self, Document};
@@ -21,11 +24,13 @@ use crate::route::Router;
 use crate::server::forwarded::Pseudonym;
 use crate::server::{Listener, head_guard, tls};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::sampler::Sampler;
 use crate::upstream::{Endpoints, RoundRobin, Split, Timeouts, Upstream};
 
 use super::plugins::{self, Source};
 use super::{Drain, Route, Snapshot};
 
+pub use explain::ExplainedStep;
 pub use rules::{Misfit, route_rules};
 
 /// Makes snapshots, with what outlives them.
@@ -108,15 +113,21 @@ impl<'a> Build<'a> {
         let upstreams = self.upstreams();
         let plugins = plugins::load(self.document, self.sources, &self.builder.loader, &mut self.findings);
         let routes = self.routes(&upstreams, &plugins);
+        let began = Instant::now();
+        let router = self.router(&routes);
         Snapshot {
             revision,
-            router: self.router(&routes),
+            router,
+            router_build: began.elapsed(),
             routes,
             listeners: self.listeners(),
             upstreams,
             issuers: self.issuers(previous),
             introspection: self.introspection(previous),
             clients: self.clients(previous),
+            plugin_times: Sampler::new(self.document.access_log.plugin_times.ratio()),
+            traces: self.document.telemetry.traces.as_ref().and_then(telemetry::traces),
+            series: self.document.telemetry.metrics.series as usize,
             drain: Drain { ready_delay: self.document.drain.ready_delay.into(), deadline: self.document.drain.deadline.into() },
         }
     }
@@ -197,6 +208,7 @@ impl<'a> Build<'a> {
             steps.filter_map(|(place, step)| self.step(step, configured, place, path.clone().key("chain").index(place), plugins)).collect();
         Route {
             name: configured.name.as_str().into(),
+            pattern: pattern(configured).into(),
             chain: Chain { steps },
             upstream: split(configured, upstreams),
             max_body: configured.max_body.map(|size| size.get()),
@@ -215,15 +227,7 @@ impl<'a> Build<'a> {
         plugins: &HashMap<String, Source>,
     ) -> Option<Step> {
         let source = plugins.get(&configured.plugin)?;
-        let spec = UsageSpec {
-            plugin: configured.plugin.as_str().into(),
-            digest: source.artifact.digest,
-            config: config_text(&configured.config).into(),
-            isolation: source.isolation,
-            limits: Arc::clone(&source.limits),
-            grants: Arc::clone(&source.grants),
-        };
-        let usage = self.usage(source, &spec, configured, path)?;
+        let usage = self.usage(source, &spec(source, configured), configured, path)?;
         let name = configured.name.as_deref().unwrap_or(&configured.plugin);
         Some(Step {
             name: name.into(),
@@ -437,6 +441,28 @@ fn refused(refusal: Refusal, step: &document::Step, path: KeyPath) -> Finding {
             format!("a configuration that {} takes: {message}", step.plugin),
         ),
         other => Finding::new(path.key("plugin"), Code::Plugin, step.plugin.as_str(), format!("a plugin that can be used, but {other}")),
+    }
+}
+
+/// The path of a route with one, else its name.
+fn pattern(route: &document::Route) -> &str {
+    let path = match &*route.matches {
+        [only] => only.path.as_ref(),
+        _ => None,
+    };
+    let text = path.and_then(|path| path.exact.as_ref().or(path.prefix.as_ref()).or(path.regex.as_ref()));
+    text.unwrap_or(&route.name)
+}
+
+/// What a step makes of a plugin.
+fn spec(source: &Source, step: &document::Step) -> UsageSpec {
+    UsageSpec {
+        plugin: step.plugin.as_str().into(),
+        digest: source.artifact.digest,
+        config: config_text(&step.config).into(),
+        isolation: source.isolation,
+        limits: Arc::clone(&source.limits),
+        grants: Arc::clone(&source.grants),
     }
 }
 

@@ -26,10 +26,13 @@ use family::{Budget, Family};
 use layout::{DECISIONS, PLUGIN, ROUTE, TIMINGS, UPSTREAM};
 use plugin_metrics::Store;
 
+use super::traces::export::Counters as SpanCounters;
+
 pub use labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
 pub use plugin_metrics::PluginMetrics;
 
-/// Series of routes, upstreams and plugins that are published before labels fold into `other`.
+/// Series of routes, upstreams and plugins that are published before labels fold into `other`, until a configuration
+/// says how many: ten thousand routes with six each.
 const SERIES_BUDGET: usize = 60_000;
 
 /// Routes, upstreams or plugins that have blocks of their own at all, so that their memory is bounded too.
@@ -88,6 +91,7 @@ pub struct Finished<'a> {
 struct Shared {
     config: Config,
     access_log_dropped: IntCounter,
+    spans: SpanCounters,
     registry: Registry,
     budget: Mutex<Budget>,
     routes: Family<ROUTE>,
@@ -102,6 +106,7 @@ struct Shared {
 struct Config {
     revision: IntGauge,
     last_success: Gauge,
+    router_build: Gauge,
     rejects: IntCounterVec,
 }
 
@@ -126,6 +131,7 @@ impl Metrics {
         let shared = Shared {
             config: Config::new(&registry),
             access_log_dropped: access_log_dropped(&registry),
+            spans: span_counters(&registry),
             registry,
             budget: Mutex::new(Budget::new(series)),
             routes: Family::new(1, MOST_MEMBERS, layout::counters(ROUTE)),
@@ -170,9 +176,16 @@ impl Metrics {
         self.shared.plugin_metrics.plugin(plugin)
     }
 
-    /// Notes that a snapshot of this revision serves from now on.
-    pub fn config_applied(&self, revision: u64) {
+    /// Publishes at most so many series of routes, upstreams and plugins by name from now on. Those that are published
+    /// stay: a counter must not go back.
+    pub fn limit_series(&self, series: usize) {
+        self.shared.budget.lock().set(series);
+    }
+
+    /// Notes that a snapshot of this revision serves from now on, whose routes took so long to be made ready for lookups.
+    pub fn config_applied(&self, revision: u64, router_build: Duration) {
         let config = &self.shared.config;
+        config.router_build.set(router_build.as_secs_f64());
         config.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         config.last_success.set(now.unwrap_or_default().as_secs_f64());
@@ -186,6 +199,11 @@ impl Metrics {
     /// The counter of access log lines that were dropped.
     pub fn access_log_dropped(&self) -> IntCounter {
         self.shared.access_log_dropped.clone()
+    }
+
+    /// The counters of what became of spans.
+    pub fn spans(&self) -> SpanCounters {
+        self.shared.spans.clone()
     }
 
     /// Lets go of series whose handles are gone: the fourth sweep after the last handle was dropped removes them.
@@ -309,10 +327,12 @@ impl Config {
         let revision = IntGauge::new("gatehouse_config_revision", "Revision of the snapshot that serves.");
         let last_success =
             Gauge::new("gatehouse_config_last_success_timestamp_seconds", "When a configuration was last applied, in Unix time.");
+        let router_build = Gauge::new("gatehouse_router_build_seconds", "Time to make the routes that serve ready for lookups.");
         let rejects = Opts::new("gatehouse_config_rejects_total", "Configurations that were refused.");
         Self {
             revision: registered(registry, revision),
             last_success: registered(registry, last_success),
+            router_build: registered(registry, router_build),
             rejects: registered(registry, IntCounterVec::new(rejects, &["reason"])),
         }
     }
@@ -321,6 +341,14 @@ impl Config {
 fn access_log_dropped(registry: &Registry) -> IntCounter {
     let help = "Access log lines dropped because the writer could not keep up.";
     registered(registry, IntCounter::new("gatehouse_access_log_dropped_total", help))
+}
+
+fn span_counters(registry: &Registry) -> SpanCounters {
+    let counter = |name, help| registered(registry, IntCounter::new(name, help));
+    SpanCounters {
+        exported: counter("gatehouse_spans_exported_total", "Spans that the collector took."),
+        dropped: counter("gatehouse_spans_dropped_total", "Spans dropped because the collector did not take them or could not keep up."),
+    }
 }
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
@@ -387,7 +415,7 @@ mod tests {
         }
         jwt.fault(FaultReason::Timeout);
         jwt.log_dropped();
-        metrics.config_applied(7);
+        metrics.config_applied(7, Duration::from_millis(3));
         metrics.config_rejected("invalid");
         metrics.plugin_metrics("acme").count("hits", &[("kind", "a")], 1);
         metrics.plugin_metrics("acme").gauge("level", &[], 0.5);
@@ -429,7 +457,10 @@ mod tests {
             r#"gatehouse_auth_total{method="jwt",result="expired"} 2"#,
             r#"gatehouse_config_revision 7"#,
             r#"gatehouse_config_rejects_total{reason="invalid"} 1"#,
+            r#"gatehouse_router_build_seconds 0.003"#,
             r#"gatehouse_access_log_dropped_total 0"#,
+            r#"gatehouse_spans_dropped_total 0"#,
+            r#"gatehouse_spans_exported_total 0"#,
             r#"gatehouse_plugin_hits_total{plugin="acme",kind="a"} 1"#,
         ] {
             assert!(
@@ -506,5 +537,20 @@ gatehouse_config_last_success_timestamp_seconds 1"
         let requests: Vec<&str> = text.lines().filter(|line| line.starts_with("gatehouse_requests_total")).collect();
         let line = |route, n| format!(r#"gatehouse_requests_total{{method="GET",route="{route}",status_class="2xx"}} {n}"#);
         assert_eq!(requests, [line("other", 2), line("a", 1), line("b", 1)], "two by name, the rest together");
+    }
+
+    #[test]
+    fn a_smaller_budget_leaves_what_is_published() {
+        let metrics = Metrics::with_budget(2);
+        let worker = metrics.worker();
+        let routes = ["a", "b", "c"].map(|name| metrics.route(name));
+        worker.finish(&finished(Some(&routes[0]), 200, Duration::ZERO));
+        metrics.render();
+        metrics.limit_series(1);
+        routes.iter().for_each(|route| worker.finish(&finished(Some(route), 200, Duration::ZERO)));
+        let text = metrics.render();
+        for line in [r#"route="a",status_class="2xx"} 2"#, r#"route="other",status_class="2xx"} 2"#] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

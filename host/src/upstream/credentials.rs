@@ -10,6 +10,7 @@ use http::{Request, StatusCode};
 
 use crate::body::{Body, Passage};
 use crate::identity::credentials::{Bearer, TokenSource};
+use crate::telemetry::traces::Tries;
 
 use super::send::copy;
 use super::{Connections, Endpoint, SendError, Sent, Timeouts, send};
@@ -22,6 +23,8 @@ pub struct Way<'a> {
     pub endpoint: &'a Endpoint,
     /// For both tries together, where there are two.
     pub timeouts: Timeouts,
+    /// What records the tries, if anything does.
+    pub tries: Option<&'a Tries>,
 }
 
 impl Way<'_> {
@@ -41,7 +44,7 @@ impl Way<'_> {
         let spare = copy(&request);
         self.spend(began);
         let began = Instant::now();
-        let sent = send(self.connections, self.endpoint, &self.timeouts, request, uploading).await?;
+        let sent = send(self.connections, self.endpoint, &self.timeouts, request, uploading, self.tries).await?;
         if sent.response.status() != StatusCode::UNAUTHORIZED || !source.give_up(&bearer) {
             return Ok(sent);
         }
@@ -51,8 +54,11 @@ impl Way<'_> {
         let Ok(bearer) = source.bearer().await else { return Ok(sent) };
         show(&mut request, &bearer);
         refused(took);
+        if let Some(tries) = self.tries {
+            tries.again(Ok(StatusCode::UNAUTHORIZED.as_u16()), request.headers_mut());
+        }
         self.spend(began);
-        send(self.connections, self.endpoint, &self.timeouts, request, None).await
+        send(self.connections, self.endpoint, &self.timeouts, request, None, self.tries).await
     }
 
     fn spend(&mut self, since: Instant) {

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::body::{Body, Passage, Watched};
 use crate::identity::credentials::Unavailable;
+use crate::telemetry::traces::Tries;
 
 use super::connections::Home;
 use super::{Connections, Endpoint, Timeouts, connect};
@@ -36,6 +37,15 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// The reason, as answers and traces have it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            SendError::Connect(_) | SendError::NoToken(_) => "upstream_connect",
+            SendError::Timeout(_) => "upstream_timeout",
+            SendError::Broken(_) => "upstream_reset",
+        }
+    }
+
     /// The status that it counts as.
     pub fn status(&self) -> u16 {
         match self {
@@ -55,7 +65,7 @@ pub struct Sent {
 }
 
 /// Sends a request and waits for the head of the answer. `uploading` is the request's body, where it is still on its way:
-/// the time to the first byte begins when the endpoint has all of it.
+/// the time to the first byte begins when the endpoint has all of it. `tries` is told of every further try.
 ///
 /// A connection that the endpoint closed while it was idle costs nothing but another try: when nothing of the request
 /// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a
@@ -66,10 +76,11 @@ pub async fn send(
     timeouts: &Timeouts,
     request: Request<Body>,
     uploading: Option<Rc<Passage>>,
+    tries: Option<&Tries>,
 ) -> Result<Sent, SendError> {
     let home = Home::of(connections, endpoint, timeouts.keep_alive);
     let times = Times::begin(timeouts, uploading);
-    let mut attempt = pin!(attempt(&home, endpoint, timeouts, request));
+    let mut attempt = pin!(attempt(&home, endpoint, timeouts, request, tries));
     let mut wait = times.first_wait();
     loop {
         match tokio::time::timeout(wait, attempt.as_mut()).await {
@@ -80,6 +91,11 @@ pub async fn send(
             Err(_) => wait = times.next_wait()?,
         }
     }
+}
+
+/// The status of an answer, or the reason why there is none.
+pub fn outcome(sent: &Result<Sent, SendError>) -> Result<u16, &'static str> {
+    sent.as_ref().map(|sent| sent.response.status().as_u16()).map_err(SendError::reason)
 }
 
 /// How long an answer is waited for.
@@ -124,7 +140,13 @@ impl Times {
 
 type Answered = (Response<Incoming>, SendRequest<Body>);
 
-async fn attempt(home: &Home, endpoint: &Endpoint, timeouts: &Timeouts, request: Request<Body>) -> Result<Answered, SendError> {
+async fn attempt(
+    home: &Home,
+    endpoint: &Endpoint,
+    timeouts: &Timeouts,
+    request: Request<Body>,
+    tries: Option<&Tries>,
+) -> Result<Answered, SendError> {
     let Some((sender, was_idle)) = idle(home).await else {
         // Boxed, because futures are moved on the way down to here, and this one is large and rarely needed.
         return Box::pin(on_new_connection(endpoint, timeouts, request)).await;
@@ -135,7 +157,12 @@ async fn attempt(home: &Home, endpoint: &Endpoint, timeouts: &Timeouts, request:
         Ok(answered) => Ok(answered),
         Err(Failed { unsent: Some(request), .. }) => Box::pin(on_new_connection(endpoint, timeouts, request)).await,
         Err(Failed { error, .. }) => match spare {
-            Some(request) if is_gone(&error) => Box::pin(on_new_connection(endpoint, timeouts, request)).await,
+            Some(mut request) if is_gone(&error) => {
+                if let Some(tries) = tries {
+                    tries.again(Err("upstream_reset"), request.headers_mut());
+                }
+                Box::pin(on_new_connection(endpoint, timeouts, request)).await
+            }
             _ => Err(SendError::Broken(chain(&error))),
         },
     }

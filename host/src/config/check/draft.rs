@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::drop_empty_sections;
-use crate::config::document::{AccessLog, Admin, Client, Document, Drain, Identity, Issuer, Listener, Plugin, Route, Upstream};
+use crate::config::document::{AccessLog, Admin, Client, Document, Drain, Identity, Issuer, Listener, Plugin, Route, Telemetry, Upstream};
 use crate::config::yaml;
 
 /// The items of all files.
@@ -22,6 +22,7 @@ pub(super) struct Draft {
     pub(super) access_log: Vec<Slot<AccessLog>>,
     pub(super) drain: Vec<Slot<Drain>>,
     pub(super) identity: Vec<Slot<Identity>>,
+    pub(super) telemetry: Vec<Slot<Telemetry>>,
     /// The files with something in them that cannot be an item.
     pub(super) unfit: Vec<usize>,
 }
@@ -61,7 +62,7 @@ pub(super) trait Named {
 /// The keys of a document whose items add up across files.
 const LISTS: [&str; 6] = ["listeners", "upstreams", "issuers", "clients", "plugins", "routes"];
 /// The keys of a document that may stand in one file only.
-pub(super) const SINGLES: [&str; 4] = ["admin", "access_log", "drain", "identity"];
+pub(super) const SINGLES: [&str; 5] = ["admin", "access_log", "drain", "identity", "telemetry"];
 
 /// Whether `key` is one of the keys of a document.
 pub(super) fn is_section(key: &str) -> bool {
@@ -135,6 +136,7 @@ impl Draft {
             "access_log" => read_item(&mut self.access_log, file, 0, section),
             "drain" => read_item(&mut self.drain, file, 0, section),
             "identity" => read_item(&mut self.identity, file, 0, section),
+            "telemetry" => read_item(&mut self.telemetry, file, 0, section),
             _ => false,
         };
         self.note(file, fit);
@@ -154,6 +156,7 @@ impl Draft {
             access_log: healthy(self.access_log, SINGLES[1], &mut items).pop().unwrap_or_default(),
             drain: healthy(self.drain, SINGLES[2], &mut items).pop().unwrap_or_default(),
             identity: healthy(self.identity, SINGLES[3], &mut items).pop().unwrap_or_default(),
+            telemetry: healthy(self.telemetry, SINGLES[4], &mut items).pop().unwrap_or_default(),
         };
         document.ensure_listener();
         (document, items)
@@ -170,7 +173,8 @@ impl Draft {
         let singles = broken_in(&self.admin, SINGLES[0], false)
             .chain(broken_in(&self.access_log, SINGLES[1], false))
             .chain(broken_in(&self.drain, SINGLES[2], false))
-            .chain(broken_in(&self.identity, SINGLES[3], false));
+            .chain(broken_in(&self.identity, SINGLES[3], false))
+            .chain(broken_in(&self.telemetry, SINGLES[4], false));
         lists.chain(singles).collect()
     }
 }

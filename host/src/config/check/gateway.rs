@@ -1,4 +1,4 @@
-//! Checks of listeners, the admin address and the drain.
+//! Checks of listeners, the admin address, the drain and what is told of the gateway.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::Findings;
 use super::draft::Draft;
 use super::rules;
-use crate::config::document::{Listener, ListenerLimits, ListenerTimeouts, Tls};
+use crate::config::document::{Listener, ListenerLimits, ListenerTimeouts, Otlp, Tls, Traces};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 use crate::config::units::{Period, Size};
@@ -31,6 +31,10 @@ pub(super) fn review(draft: &Draft, findings: &mut Findings) {
         let Ok(drain) = &slot.item else { continue };
         positive(&Place::root(slot.file).key("drain").key("deadline"), drain.deadline, findings);
     }
+    for slot in &draft.telemetry {
+        let Some(traces) = slot.item.as_ref().ok().and_then(|telemetry| telemetry.traces.as_ref()) else { continue };
+        review_traces(&Place::root(slot.file).key("telemetry").key("traces"), traces, findings);
+    }
 }
 
 /// Finds a duration of nothing where there must be one.
@@ -46,6 +50,22 @@ fn review_listener(at: &Place<'_>, listener: &Listener, findings: &mut Findings)
     review_timeouts(&at.key("timeouts"), &listener.timeouts, findings);
     if let Some(tls) = &listener.tls {
         review_tls(&at.key("tls").key("certificates"), tls, findings);
+    }
+}
+
+fn review_traces(at: &Place<'_>, traces: &Traces, findings: &mut Findings) {
+    rules::check(&at.key("service_name"), &traces.service_name, rules::not_empty, findings);
+    review_otlp(&at.key("otlp"), &traces.otlp, findings);
+}
+
+fn review_otlp(at: &Place<'_>, otlp: &Otlp, findings: &mut Findings) {
+    rules::check(&at.key("endpoint"), &otlp.endpoint, rules::collector_url, findings);
+    positive(&at.key("timeout"), otlp.timeout, findings);
+    for (name, value) in &otlp.headers {
+        let headers = at.key("headers");
+        let at = headers.key(name);
+        rules::check(&at, name, rules::header_name, findings);
+        rules::check(&at, value, rules::header_value, findings);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 use regex::RegexBuilder;
 
 use super::Findings;
@@ -89,6 +89,11 @@ pub(super) fn header_name(text: &str) -> Result<(), Wanted> {
     HeaderName::from_bytes(text.as_bytes()).map(drop).map_err(|_| "a header name such as x-tier".into())
 }
 
+/// A value of a header.
+pub(super) fn header_value(text: &str) -> Result<(), Wanted> {
+    HeaderValue::from_str(text).map(drop).map_err(|_| "a header value: visible characters and blanks".into())
+}
+
 /// A name of a query parameter.
 pub(super) fn not_empty(text: &str) -> Result<(), Wanted> {
     if text.is_empty() { Err("a text that is not empty".into()) } else { Ok(()) }
@@ -136,6 +141,14 @@ fn http_uri(text: &str) -> Option<Uri> {
 fn ends_in_port(authority: &str) -> bool {
     let after_brackets = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
     after_brackets.contains(':')
+}
+
+/// The base URL of a collector: no query, which would stand in the middle of the URL made from it.
+pub(super) fn collector_url(text: &str) -> Result<(), Wanted> {
+    let wanted = || "http://HOST:PORT or https://HOST:PORT, with a path if need be".to_string();
+    let uri = http_uri(text).ok_or_else(wanted)?;
+    let bare = !text.contains(['?', '#']) && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if bare { Ok(()) } else { Err(format!("{} and without a user or a query", wanted())) }
 }
 
 /// A regular expression of bounded size.
@@ -224,6 +237,20 @@ mod tests {
                 ("http://a:1?b", "without a user, a path"),
                 ("http://u@a:1", "without a user, a path"),
                 ("http://a:1#", "without a user, a path"),
+            ],
+        );
+    }
+
+    #[test]
+    fn urls_of_collectors_may_have_a_path() {
+        check(
+            collector_url,
+            &["http://127.0.0.1:4318", "https://otel.example/", "https://otel.example/base/path"],
+            &[
+                ("127.0.0.1:4318", "http://HOST:PORT"),
+                ("grpc://otel:4317", "http://HOST:PORT"),
+                ("http://otel:4318?key=1", "without a user or a query"),
+                ("http://me@otel:4318", "without a user or a query"),
             ],
         );
     }

@@ -63,6 +63,7 @@ pub(super) fn review_singles(draft: &Draft, findings: &mut Findings) {
         draft.access_log.iter().map(|slot| slot.file).collect(),
         draft.drain.iter().map(|slot| slot.file).collect(),
         draft.identity.iter().map(|slot| slot.file).collect(),
+        draft.telemetry.iter().map(|slot| slot.file).collect(),
     ];
     for (section, files) in SINGLES.iter().zip(files) {
         for file in files.iter().skip(1) {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::text::{Address, Cidr, LogTarget};
-use crate::config::units::{Period, Size};
+use crate::config::units::{Percent, Period, Size};
 
 /// One address that clients connect to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +93,8 @@ pub struct Admin {
 pub struct AccessLog {
     /// `stdout`, `stderr`, `off` or the path of a file.
     pub to: LogTarget,
+    /// The share of the lines that say how long each plugin took.
+    pub plugin_times: Percent,
 }
 
 /// How the gateway stops on SIGTERM.
@@ -141,7 +143,7 @@ impl Default for Admin {
 
 impl Default for AccessLog {
     fn default() -> Self {
-        AccessLog { to: LogTarget::Stdout }
+        AccessLog { to: LogTarget::Stdout, plugin_times: Percent::of(100.0) }
     }
 }
 

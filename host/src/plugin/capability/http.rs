@@ -13,6 +13,7 @@ use crate::plugin::bindings::gatehouse::plugin::types::FieldResult;
 use crate::plugin::fault::LimitReached;
 use crate::plugin::state::HostState;
 use crate::plugin::verdict;
+use crate::telemetry::traces::context::Context;
 
 /// Requests in one `fetch-all`.
 const MAX_AT_ONCE: usize = 16;
@@ -35,6 +36,8 @@ pub struct Fetch {
     pub timeout: Duration,
     /// The largest response body.
     pub max_body: usize,
+    /// The span that the call happens below; None where the gateway does not trace.
+    pub trace: Option<Context>,
     /// Where the answer goes. Closed when the guest is gone, which cancels the call.
     pub answer: oneshot::Sender<Result<Fetched, FetchError>>,
 }
@@ -105,7 +108,8 @@ impl HostState {
             return Ok(Err(Error::Denied));
         }
         let (answer, receiver) = oneshot::channel();
-        let Some(fetch) = checked(request, wall, max_body, answer) else { return Ok(Err(Error::BadRequest)) };
+        let Some(mut fetch) = checked(request, wall, max_body, answer) else { return Ok(Err(Error::BadRequest)) };
+        fetch.trace = call.trace;
         // A worker that is gone drops the sender, which reads as a reset.
         let _ = call.services.fetch.send(fetch);
         Ok(Ok(receiver))
@@ -136,6 +140,7 @@ fn checked(request: Request, wall: Duration, max_body: usize, answer: oneshot::S
         body: Bytes::from(request.body),
         timeout: request.timeout_ms.map_or(wall, |ms| Duration::from_millis(ms.into()).min(wall)),
         max_body,
+        trace: None,
         answer,
     })
 }

@@ -55,6 +55,8 @@ pub struct Entry<'a> {
     pub plugins: &'a [(&'a str, Duration)],
     /// The revision of the snapshot that served.
     pub revision: u64,
+    /// The trace that the request belongs to, as 32 hex digits; none where the gateway does not trace.
+    pub trace_id: Option<&'a [u8]>,
     /// The client's software, as it calls itself.
     pub user_agent: Option<&'a [u8]>,
 }
@@ -91,6 +93,10 @@ pub enum Flag {
     PluginFault,
     /// PR: a plugin replied.
     PluginReply,
+    /// AU: a plugin replied with 401 or 403.
+    Unauthorized,
+    /// RL: a plugin replied with 429.
+    RateLimited,
     /// BR: the request was malformed.
     BadRequest,
     /// TL: a body was too large.
@@ -114,10 +120,19 @@ impl Protocol {
             Self::Http2 => "HTTP/2",
         }
     }
+
+    /// The version alone, as OpenTelemetry has it.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
 }
 
 impl Flag {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::NoRoute,
         Self::NoHealthyEndpoint,
         Self::UpstreamConnect,
@@ -127,6 +142,8 @@ impl Flag {
         Self::Overloaded,
         Self::PluginFault,
         Self::PluginReply,
+        Self::Unauthorized,
+        Self::RateLimited,
         Self::BadRequest,
         Self::TooLarge,
         Self::ClientGone,
@@ -145,6 +162,8 @@ impl Flag {
             Self::Overloaded => "UO",
             Self::PluginFault => "PF",
             Self::PluginReply => "PR",
+            Self::Unauthorized => "AU",
+            Self::RateLimited => "RL",
             Self::BadRequest => "BR",
             Self::TooLarge => "TL",
             Self::ClientGone => "CD",
@@ -213,6 +232,7 @@ impl Entry<'_> {
             attempts: 1,
             plugins: &[],
             revision: 7,
+            trace_id: None,
             user_agent: Some(b"curl/8.0"),
         }
     }

@@ -71,6 +71,7 @@ impl Line<'_> {
         self.number("attempts", u64::from(entry.attempts));
         self.plugins(entry.plugins);
         self.number("revision", entry.revision);
+        self.text("trace_id", entry.trace_id.unwrap_or_default());
         self.text("user_agent", entry.user_agent.unwrap_or_default());
     }
 

@@ -21,7 +21,8 @@ pub struct Family<const N: usize> {
 
 /// Series that may still be published.
 pub struct Budget {
-    left: usize,
+    most: usize,
+    published: usize,
 }
 
 /// One member with its counts merged over the workers.
@@ -66,7 +67,7 @@ impl<const N: usize> Family<N> {
         let mut members = self.members.lock();
         let other = members.other();
         for gone in members.take_unheld() {
-            budget.left += self.published(&gone);
+            budget.published -= self.published(&gone);
             self.leave_folded(&gone, &other);
         }
         members.all().for_each(|member| member.gather(&self.parts));
@@ -137,13 +138,18 @@ impl<const N: usize> Family<N> {
 impl Budget {
     /// A budget of so many series.
     pub fn new(series: usize) -> Self {
-        Self { left: series }
+        Self { most: series, published: 0 }
+    }
+
+    /// Allows so many from now on. What is published already stays so: a counter that folded would go back.
+    pub fn set(&mut self, series: usize) {
+        self.most = series;
     }
 
     fn take(&mut self, series: usize) -> bool {
-        let fits = series <= self.left;
+        let fits = self.published + series <= self.most;
         if fits {
-            self.left -= series;
+            self.published += series;
         }
         fits
     }
@@ -228,7 +234,7 @@ mod tests {
 
         drop(first);
         (0..=KEPT_SWEEPS).for_each(|_| family.sweep(&mut budget));
-        assert_eq!(budget.left, 1, "the retired series is free again");
+        assert_eq!(budget.published, 0, "the retired series is free again");
         count(&cells, &second, 10);
         check(&family, &mut budget, &[("other", 20)]);
 
