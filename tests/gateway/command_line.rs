@@ -155,6 +155,71 @@ async fn a_route_is_explained_with_its_rivals() {
     let gold = explain(&["-H", "x-tier: gold"]).await;
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     assert!(first(&plain).starts_with("orders") && first(&gold).starts_with("gold"), "the winner comes first:\n{gold}");
+    assert!(!gold.contains("null"), "a step without a configuration has an empty one or its defaults:\n{gold}");
+    assert!(plain.contains("127.0.0.1:9001"), "where it goes in the end:\n{plain}");
+}
+
+#[tokio::test]
+async fn an_explanation_for_programs_has_the_whole_chain() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let second = "  - {name: gold, match: [{path: {prefix: /orders}, headers: [{name: x-tier, exact: gold}]}], chain: [{plugin: api-key, on_error: skip}]}\n";
+    std::fs::write(folder.path().join("gatehouse.yaml"), format!("{GOOD}{second}")).expect("the folder takes files");
+    let explain = async |target: &str, more: &[&str]| {
+        let arguments = [&["explain", "--json", "--config", "gatehouse.yaml", "GET", target], more].concat();
+        let output = gatehouse(folder.path(), &arguments).await;
+        let report: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        (output.code, report)
+    };
+    let (code, report) = explain("/orders/./7?a=b", &["-H", "host: any.example"]).await;
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["request"], serde_json::json!({"method": "GET", "host": "any.example", "path": "/orders/7", "query": "a=b"}));
+    let route = &report["route"];
+    assert_eq!(route["name"], "orders");
+    let step = &route["chain"][0];
+    assert_eq!(
+        (&step["plugin"], &step["on_error"], &step["config"]["rate"]),
+        (&"rate-limit".into(), &"closed".into(), &5.into()),
+        "{step}"
+    );
+    assert_eq!(step["version"].as_str().map(str::len), Some(12), "the digest's first digits: {step}");
+    assert_eq!(route["upstreams"][0]["endpoints"][0]["url"], "http://127.0.0.1:9001");
+    let lost = &report["candidates"][1];
+    assert_eq!((&lost["route"], &lost["won"]), (&"gold".into(), &false.into()), "{lost}");
+    assert!(lost["why"].as_str().is_some_and(|why| why.contains("x-tier")), "{lost}");
+
+    let (_, report) = explain("/orders", &["-H", "x-tier: gold"]).await;
+    let step = &report["route"]["chain"][0];
+    assert_eq!((&step["on_error"], &step["config"]["header"]), (&"skip".into(), &"x-api-key".into()), "defaults are filled in: {step}");
+    assert_eq!(report["route"]["upstreams"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_request_that_no_route_takes_is_explained_too() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let config = "\
+routes:
+  - {name: a, hosts: [a.example], match: [{path: {prefix: /a}, methods: [GET]}], chain: [{plugin: mock}]}
+  - {name: b, hosts: [b.example], match: [{path: {prefix: /b}, query: [{name: v, exact: \"2\"}]}], chain: [{plugin: mock}]}
+";
+    std::fs::write(folder.path().join("gatehouse.yaml"), config).expect("the folder takes files");
+    std::fs::write(folder.path().join("empty.yaml"), "routes: []\n").expect("the folder takes files");
+    std::fs::write(folder.path().join("bad.yaml"), "routes: 5\n").expect("the folder takes files");
+    for (config, method, url, code, said) in [
+        ("gatehouse.yaml", "GET", "http://c.example/a", 1, "404: no route is for the host c.example"),
+        ("gatehouse.yaml", "GET", "/a", 1, "404: no route takes requests without a host"),
+        ("gatehouse.yaml", "GET", "http://a.example/c", 1, "404: no route for this host is for the path /c"),
+        ("gatehouse.yaml", "POST", "http://a.example/a", 1, "404: the path is served, the method POST is not"),
+        ("gatehouse.yaml", "GET", "http://b.example/b?v=1", 1, "404: the nearest is b, but the query lacks"),
+        ("gatehouse.yaml", "GET", "http://a.example/a%00", 1, "400: "),
+        ("empty.yaml", "GET", "/", 1, "404: there are no routes"),
+        ("bad.yaml", "GET", "/", 78, "routes"),
+        ("missing.yaml", "GET", "/", 78, "missing.yaml"),
+        ("gatehouse.yaml", "G T", "/", 2, "G T"),
+    ] {
+        let output = gatehouse(folder.path(), &["explain", "--config", config, method, url]).await;
+        assert_eq!(output.code, Some(code), "{method} {url}: {output:?}");
+        assert!(format!("{}{}", output.stdout, output.stderr).contains(said), "{method} {url}: {said} in {output:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,19 +1,28 @@
 //! `gatehouse explain`: which route a request takes, why each other candidate lost, its chain and its upstream.
 
+mod report;
+mod text;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use crate::config;
-use crate::config::document::{Document, Route};
-use crate::route::{Head, Outcome, Router};
+use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems};
+use crate::limit::Table;
+use crate::plugin::Loader;
+use crate::route::{Head, Router};
 use crate::server::target;
-use crate::snapshot::build::route_rules;
+use crate::snapshot::Builder;
+use crate::snapshot::build::{ExplainedStep, route_rules};
+use crate::telemetry::Metrics;
+use crate::upstream::Endpoints;
 
 use super::builtin_names;
 use super::check::BAD_CONFIG;
+use report::{Asked, Report};
 
 /// A request, and the configuration to ask.
 #[derive(Args)]
@@ -28,6 +37,9 @@ pub struct ExplainArgs {
     /// A header of the request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -36,58 +48,57 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value.trim().parse().map_err(|_| format!("{value:?} is not a header value"))?))
 }
 
-/// Prints the explanation. Exit 0 if a route takes the request, 1 if none does.
+/// Prints the explanation. Exit 0 if a route takes the request, 1 if none does, 78 for a configuration that cannot be used.
 pub fn run(arguments: &ExplainArgs) -> ExitCode {
-    match config::load(&arguments.config, &builtin_names()) {
-        Ok(loaded) => explain(arguments, &loaded.document),
+    let report = match config::load(&arguments.config, &builtin_names()).and_then(|loaded| explain(arguments, &loaded)) {
+        Ok(report) => report,
         Err(problems) => {
             eprintln!("{problems}");
-            ExitCode::from(BAD_CONFIG)
-        }
-    }
-}
-
-fn explain(arguments: &ExplainArgs, document: &Document) -> ExitCode {
-    let path = match target::normalise(arguments.url.path()) {
-        Ok(path) => path,
-        Err(error) => {
-            println!("400: {error}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(BAD_CONFIG);
         }
     };
+    match arguments.json {
+        true => println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data")),
+        false => print!("{}", text::Text(&report)),
+    }
+    if report.route.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn explain(arguments: &ExplainArgs, loaded: &Loaded) -> Result<Report, Problems> {
     let headers: HeaderMap = arguments.headers.iter().cloned().collect();
     let host = arguments.url.authority().map(|authority| authority.as_str());
     let host = host.or_else(|| headers.get(http::header::HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
-    let head = Head { host, path: &path, query: arguments.url.query(), method: &arguments.method, headers: &headers };
-    let router = router(document);
+    let (method, query) = (&arguments.method, arguments.url.query());
+    let path = match target::normalise(arguments.url.path()) {
+        Ok(path) => path,
+        Err(error) => return Ok(Report::refused(Asked::new(method, host, arguments.url.path(), query), &error.to_string())),
+    };
+    let head = Head { host, path: &path, query, method, headers: &headers };
+    let asked = Asked::new(method, host, &path, query);
+    let router = router(loaded);
     let candidates = router.explain(&head);
-    for candidate in &candidates {
-        println!("{}: {}", candidate.value.name, candidate.outcome);
-    }
-    match candidates.iter().find(|candidate| matches!(candidate.outcome, Outcome::Won)) {
-        Some(winner) => {
-            describe(winner.value);
-            ExitCode::SUCCESS
-        }
-        None => {
-            println!("404: no route matches");
-            ExitCode::FAILURE
-        }
+    match report::winner(&candidates) {
+        None => Ok(Report::without_route(asked, &candidates, loaded)),
+        Some(place) => Ok(Report::with_route(asked, &candidates, loaded, place, chain(loaded, place)?)),
     }
 }
 
-fn router(document: &Document) -> Router<&Route> {
-    let rules = document.routes.iter().flat_map(|route| route_rules(route).unwrap_or_default().into_iter().map(move |rule| (rule, route)));
-    Router::build(rules)
+/// Leads to the routes by their places in the document.
+fn router(loaded: &Loaded) -> Router<usize> {
+    let routes = loaded.document.routes.iter().enumerate();
+    Router::build(routes.flat_map(|(place, route)| route_rules(route).unwrap_or_default().into_iter().map(move |rule| (rule, place))))
 }
 
-fn describe(route: &Route) {
-    println!("\nroute {}", route.name);
-    for step in &route.chain {
-        println!("  plugin {} {}", step.name.as_deref().unwrap_or(&step.plugin), step.config);
+/// The plugins of a route as they would run: loaded, and asked about their configurations.
+fn chain(loaded: &Loaded, place: usize) -> Result<Vec<ExplainedStep>, Problems> {
+    if loaded.document.routes[place].chain.is_empty() {
+        return Ok(Vec::new());
     }
-    match &route.upstream {
-        Some(upstream) => println!("  upstream {upstream}"),
-        None => route.upstreams.iter().for_each(|upstream| println!("  upstream {} (weight {})", upstream.name, upstream.weight)),
-    }
+    let metrics = Metrics::new();
+    let loader = Loader::start(super::run::user_cache().as_deref(), metrics.clone()).map_err(|error| {
+        let want = format!("one that can run plugins: {error}");
+        Problems::new(loaded.sources.locate(vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", want)]))
+    })?;
+    let builder = Builder { loader, endpoints: Endpoints::default(), metrics, buckets: Arc::new(Table::new(1)) };
+    builder.explain(loaded, place).map_err(|findings| Problems::new(loaded.sources.locate(findings)))
 }

@@ -64,6 +64,51 @@ impl ConfigSchema {
         self.validator.iter_errors(config).for_each(|error| misfits.error(&error));
         findings.into_list()
     }
+
+    /// The configuration with the defaults of what it does not speak of. None is an empty one.
+    pub fn with_defaults(&self, config: &Value) -> Value {
+        let mut whole = if config.is_null() { Value::Object(Map::new()) } else { config.clone() };
+        self.fill(&mut whole, &self.schema);
+        whole
+    }
+
+    fn fill(&self, value: &mut Value, schema: &Value) {
+        let schema = self.resolve(schema);
+        match value {
+            Value::Object(map) => {
+                let properties = schema.get("properties").and_then(Value::as_object);
+                properties.into_iter().flatten().for_each(|(name, property)| self.fill_property(map, name, property));
+            }
+            Value::Array(items) => {
+                let of_items = schema.get("items");
+                of_items.into_iter().for_each(|schema| items.iter_mut().for_each(|item| self.fill(item, schema)));
+            }
+            _ => {}
+        }
+    }
+
+    fn fill_property(&self, map: &mut Map<String, Value>, name: &str, property: &Value) {
+        if let Some(inner) = map.get_mut(name) {
+            return self.fill(inner, property);
+        }
+        let default = property.get("default").or_else(|| self.resolve(property).get("default"));
+        if let Some(default) = default.filter(|default| !default.is_null()) {
+            map.insert(name.to_owned(), default.clone());
+        }
+    }
+
+    /// What a schema refers to within its document. Schemas that refer to themselves end after a few steps.
+    fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
+        const MOST: usize = 8;
+        for _ in 0..MOST {
+            let target = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+            match target.and_then(|pointer| self.schema.pointer(pointer)) {
+                Some(found) => schema = found,
+                None => break,
+            }
+        }
+        schema
+    }
 }
 
 #[cfg(test)]
@@ -136,5 +181,27 @@ mod tests {
         unusable(r#"{"$ref": "file:///etc/hostname"}"#, "not a pointer");
         unusable(r#"{"pattern": "(?=x)"}"#, "cannot be used");
         unusable(&format!("{{\"title\": \"{}\"}}", "x".repeat(LARGEST)), "more than 262144");
+    }
+
+    #[test]
+    fn what_a_config_does_not_speak_of_is_as_the_schema_says() {
+        let schema = r##"{
+            "properties": {
+                "on": {"default": true},
+                "none": {"default": null},
+                "parts": {"items": {"$ref": "#/$defs/part"}},
+                "inner": {"$ref": "#/$defs/part"},
+                "again": {"$ref": "#/$defs/loop"}
+            },
+            "$defs": {
+                "part": {"properties": {"timeout": {"default": "1s"}}, "default": {"a": 1}},
+                "loop": {"$ref": "#/$defs/loop"}
+            }
+        }"##;
+        let schema = ConfigSchema::parse(schema).expect("a good schema");
+        assert_eq!(schema.with_defaults(&Value::Null), json!({"on": true, "inner": {"a": 1}}));
+        let config = json!({"on": false, "parts": [{}, {"timeout": "2s"}], "inner": {}, "again": {}});
+        let whole = json!({"on": false, "parts": [{"timeout": "1s"}, {"timeout": "2s"}], "inner": {"timeout": "1s"}, "again": {}});
+        assert_eq!(schema.with_defaults(&config), whole);
     }
 }
