@@ -258,13 +258,13 @@ impl Gateway {
                 }
             }
         }
-        tokio::select! {
-            () = self.drain(&admin) => {}
+        let patience = tokio::select! {
+            () = self.drain(&admin) => LAST_SPANS,
             // A second signal is somebody who does not want to wait.
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        exporter.close(LAST_SPANS).await;
+            _ = terminate.recv() => Duration::ZERO,
+            _ = interrupt.recv() => Duration::ZERO,
+        };
+        exporter.close(patience).await;
         self.shared.log.close(Duration::from_secs(1));
         Ok(())
     }
@@ -466,6 +466,10 @@ fn kept(loaded: Loaded) -> Document {
 fn applied(metrics: &Metrics, snapshot: &Snapshot) {
     metrics.limit_series(snapshot.series);
     metrics.config_applied(snapshot.revision, snapshot.router_build);
+    let listeners = snapshot.listeners.values();
+    let certificates =
+        listeners.flat_map(|listener| listener.certificates.iter().map(|(file, not_after)| (&*listener.name, file.as_str(), *not_after)));
+    metrics.certificates(certificates);
 }
 
 fn collector(snapshot: &Snapshot) -> Option<Arc<Collector>> {

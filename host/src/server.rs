@@ -26,6 +26,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// TLS, where it has it.
     pub tls: Option<TlsAcceptor>,
+    /// Its certificates: the file, and when it ends to be valid, in seconds of Unix time.
+    pub certificates: Vec<(String, i64)>,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// Proxies whose `X-Forwarded-*` are believed.

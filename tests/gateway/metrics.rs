@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use gatehouse_tests::{Gateway, Origin, Setup, files, get, origin::nobody, request, tokens::sha256};
+use gatehouse_tests::{Gateway, Origin, Setup, files, get, origin::nobody, request, tls::Certificate, tokens::sha256};
 use tokio::io::AsyncWriteExt;
 
 async fn start(origin: &Origin) -> Gateway {
@@ -119,6 +119,23 @@ async fn promtool(scrape: &[u8]) -> std::process::Output {
         .expect("promtool runs");
     promtool.stdin.take().expect("stdin is a pipe").write_all(scrape).await.expect("promtool reads");
     promtool.wait_with_output().await.expect("promtool ends")
+}
+
+#[tokio::test]
+async fn certificates_say_when_they_end() {
+    let certificate = Certificate::of(&["test.example"]);
+    let config = "
+        listeners:
+          - {name: secure, address: \"127.0.0.1:0\", tls: {certificates: [{cert: one.pem, key: one.key}]}}
+        routes: [{name: all, chain: [{plugin: mock}]}]
+        ";
+    let gateway = Setup::new(config).file("one.pem", certificate.pem()).file("one.key", certificate.key_pem()).start().await;
+    // The certificates of the tests end with the year 4095.
+    const END: f64 = 67_090_118_400.0;
+    let labels = [("listener", "secure"), ("certificate", "one.pem")];
+    assert!((gateway.metrics().await.sum("gatehouse_tls_cert_not_after", &labels) - END).abs() < f64::EPSILON);
+    gateway.reload("routes: [{name: all, chain: [{plugin: mock}]}]").await;
+    assert!(!gateway.metrics().await.has("gatehouse_tls_cert_not_after"), "a certificate that is not used is not spoken of");
 }
 
 #[tokio::test]

@@ -63,6 +63,13 @@ fn certified(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
         .map_err(|source| TlsError::Key { path: chain.to_owned(), source })
 }
 
+/// When the first certificate of a chain (PEM) ends to be valid, in seconds of Unix time. None where that cannot be read.
+pub fn not_after(chain: &Path) -> Option<i64> {
+    let certificate = CertificateDer::from_pem_file(chain).ok()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
 /// Chooses the certificate by the name that the client asks for.
 #[derive(Debug)]
 struct Certificates {

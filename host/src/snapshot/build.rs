@@ -326,6 +326,7 @@ impl<'a> Build<'a> {
         Some(Listener {
             name: configured.name.as_str().into(),
             tls,
+            certificates: configured.tls.iter().flat_map(|tls| self.expiries(tls)).collect(),
             http2: configured.http2,
             trusted_proxies: configured.trusted_proxies.iter().map(|cidr| cidr.0).collect(),
             pseudonym,
@@ -353,6 +354,13 @@ impl<'a> Build<'a> {
                 ))
             })
             .ok()
+    }
+
+    fn expiries(&self, tls: &document::Tls) -> Vec<(String, i64)> {
+        let certificates = tls.certificates.iter();
+        certificates
+            .filter_map(|pair| Some((pair.cert.display().to_string(), tls::not_after(&self.sources.resolve(&pair.cert))?)))
+            .collect()
     }
 
     // === identity ===

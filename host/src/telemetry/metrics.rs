@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use block::Block;
 use cells::{Cells, Handle};
@@ -107,6 +107,7 @@ struct Config {
     revision: IntGauge,
     last_success: Gauge,
     router_build: Gauge,
+    certificates: IntGaugeVec,
     rejects: IntCounterVec,
 }
 
@@ -189,6 +190,13 @@ impl Metrics {
         config.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         config.last_success.set(now.unwrap_or_default().as_secs_f64());
+    }
+
+    /// Says when the certificates that serve end to be valid: listener, file, seconds of Unix time.
+    pub fn certificates<'a>(&self, certificates: impl Iterator<Item = (&'a str, &'a str, i64)>) {
+        let gauges = &self.shared.config.certificates;
+        gauges.reset();
+        certificates.for_each(|(listener, file, not_after)| gauges.with_label_values(&[listener, file]).set(not_after));
     }
 
     /// Counts a configuration that was refused. The reason is one of a closed list.
@@ -328,11 +336,13 @@ impl Config {
         let last_success =
             Gauge::new("gatehouse_config_last_success_timestamp_seconds", "When a configuration was last applied, in Unix time.");
         let router_build = Gauge::new("gatehouse_router_build_seconds", "Time to make the routes that serve ready for lookups.");
+        let certificates = Opts::new("gatehouse_tls_cert_not_after", "When a certificate ends to be valid, in Unix time.");
         let rejects = Opts::new("gatehouse_config_rejects_total", "Configurations that were refused.");
         Self {
             revision: registered(registry, revision),
             last_success: registered(registry, last_success),
             router_build: registered(registry, router_build),
+            certificates: registered(registry, IntGaugeVec::new(certificates, &["listener", "certificate"])),
             rejects: registered(registry, IntCounterVec::new(rejects, &["reason"])),
         }
     }

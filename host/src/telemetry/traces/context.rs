@@ -3,6 +3,7 @@
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
+use smallvec::SmallVec;
 
 /// Names the trace and the span that a request belongs to.
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -92,7 +93,7 @@ impl TraceId {
 pub fn state_is_valid(headers: &HeaderMap) -> bool {
     let values = headers.get_all(&TRACESTATE).iter().map(HeaderValue::as_bytes);
     let members = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
-    let mut keys: Vec<&[u8]> = Vec::new();
+    let mut keys: SmallVec<[&[u8]; MOST_MEMBERS]> = SmallVec::new();
     for member in members {
         let Some((key, value)) = member.iter().position(|byte| *byte == b'=').map(|at| (&member[..at], &member[at + 1..])) else {
             return false;

@@ -130,10 +130,13 @@ impl Recorder {
         self.fault.set(Some(reason));
     }
 
-    /// The call of a plugin is over.
+    /// The call of a plugin is over. Nothing is recorded of one that was not called, since the request ended before it.
     pub fn plugin_done(&self, call: &PluginCall<'_>) {
         let (called, fault) = (self.plugin.take(), self.fault.take());
-        // One that is suspended or has no instance is not called at all.
+        if called.is_none() && fault.is_none() {
+            return;
+        }
+        // One that is suspended or has no instance faults without being called.
         let context = self.context.with_span(called.as_ref().map_or_else(|| self.worker.span_id(), |called| called.span));
         let version = called.as_ref().map_or(call.version, |called| &*called.version);
         let verdict = match (fault, call.replied) {
