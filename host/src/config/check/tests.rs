@@ -123,7 +123,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     refuses(
         "route: []\n",
         &["1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, identity, issuers, listeners, \
-         plugins, routes, upstreams (hint: did you mean routes?)"],
+         plugins, routes, telemetry, upstreams (hint: did you mean routes?)"],
     );
     refuses(
         "admin: {adress: '127.0.0.1:1'}\n",
