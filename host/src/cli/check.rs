@@ -57,14 +57,17 @@ fn count(number: usize, noun: &str) -> String {
 
 /// What the plugins of a document say: whether they load, and whether they take their configurations.
 pub fn plugins(loaded: &Loaded) -> Vec<Finding> {
+    match builder() {
+        Ok(builder) => builder.review(loaded),
+        Err(finding) => vec![finding],
+    }
+}
+
+/// A builder that serves nothing: it loads plugins and asks them.
+pub fn builder() -> Result<Builder, Finding> {
     let metrics = Metrics::new();
-    let loader = match Loader::start(super::run::user_cache().as_deref(), metrics.clone()) {
-        Ok(loader) => loader,
-        Err(error) => {
-            return vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}"))];
-        }
-    };
-    let builder =
-        Builder { loader, endpoints: Endpoints::default(), tokens: TokenSources::default(), metrics, buckets: Arc::new(Table::new(1)) };
-    builder.review(loaded)
+    let loader = Loader::start(super::run::user_cache().as_deref(), metrics.clone())
+        .map_err(|error| Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}")))?;
+    let (endpoints, tokens, buckets) = (Endpoints::default(), TokenSources::default(), Arc::new(Table::new(1)));
+    Ok(Builder { loader, endpoints, tokens, metrics, buckets })
 }

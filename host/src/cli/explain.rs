@@ -5,23 +5,17 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems};
-use crate::limit::Table;
-use crate::plugin::Loader;
+use crate::config::{self, Loaded, Problems};
 use crate::route::{Head, Router};
 use crate::server::target;
-use crate::snapshot::Builder;
 use crate::snapshot::build::{ExplainedStep, route_rules};
-use crate::telemetry::Metrics;
-use crate::upstream::Endpoints;
 
 use super::builtin_names;
-use super::check::BAD_CONFIG;
+use super::check::{BAD_CONFIG, builder};
 use report::{Asked, Report};
 
 /// A request, and the configuration to ask.
@@ -94,11 +88,7 @@ fn chain(loaded: &Loaded, place: usize) -> Result<Vec<ExplainedStep>, Problems> 
     if loaded.document.routes[place].chain.is_empty() {
         return Ok(Vec::new());
     }
-    let metrics = Metrics::new();
-    let loader = Loader::start(super::run::user_cache().as_deref(), metrics.clone()).map_err(|error| {
-        let want = format!("one that can run plugins: {error}");
-        Problems::new(loaded.sources.locate(vec![Finding::new(KeyPath::default(), Code::Plugin, "this machine", want)]))
-    })?;
-    let builder = Builder { loader, endpoints: Endpoints::default(), metrics, buckets: Arc::new(Table::new(1)) };
-    builder.explain(loaded, place).map_err(|findings| Problems::new(loaded.sources.locate(findings)))
+    let problems = |findings| Problems::new(loaded.sources.locate(findings));
+    let builder = builder().map_err(|finding| problems(vec![finding]))?;
+    builder.explain(loaded, place).map_err(problems)
 }
