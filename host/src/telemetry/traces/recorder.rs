@@ -179,7 +179,9 @@ impl Served<'_> {
 
     fn request(&self, draft: Draft) -> Draft {
         let draft = method(draft, self.method).text("url.scheme", self.scheme).text("url.path", self.path);
-        let draft = if self.host.is_empty() { draft } else { server(draft, self.host) };
+        // `user:password@host` is refused, and its password is nobody's business all the same.
+        let host = self.host.rsplit_once('@').map_or(self.host, |(_, host)| host);
+        let draft = if host.is_empty() { draft } else { server(draft, host) };
         draft
             .maybe("http.route", self.pattern)
             .text("network.protocol.version", self.protocol.version())
