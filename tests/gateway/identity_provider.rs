@@ -5,14 +5,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gatehouse_tests::{
     Client, Gateway, IdentityProvider, Request, Setup,
     clock::Clock,
     get,
-    identity_provider::{CLIENT, Kind},
+    identity_provider::{CLIENT, GATEWAY, Kind},
     wire::soon,
 };
 use tokio::{task::JoinSet, time::sleep};
@@ -127,6 +127,46 @@ async fn a_key_that_the_provider_forgot_is_forgotten_here() {
     let new = provider.token(Kind::Es256, "orders.read").await;
     assert_eq!(status(&gateway, &new).await, 200, "the new key is fetched");
     assert_eq!(status(&gateway, &old).await, 401, "and the old one is gone with it, remembered tokens too");
+}
+
+/// The gateway as a client of the provider that may ask about tokens, and believes an answer for a second.
+async fn asking(provider: &IdentityProvider) -> Gateway {
+    let issuer = provider.issuer();
+    let yaml = format!(
+        "
+        issuers:
+          - name: main
+            issuer: \"{issuer}\"
+            audiences: [api]
+            introspection: {{url: \"{issuer}/token/introspection\", client_id: {GATEWAY}, client_secret: {{file: $DIR/secret}}, cache: 1s}}
+        routes:
+          - name: all
+            chain: [{{plugin: oauth2-introspection, config: {{issuer: main, scopes: [orders.read]}}}}, {{plugin: mock, config: {{body: in}}}}]
+        "
+    );
+    Setup::new(&yaml).file("secret", IdentityProvider::secret(GATEWAY)).start().await
+}
+
+#[tokio::test]
+async fn a_token_that_is_taken_back_is_refused_within_the_cache_time() {
+    let mut provider = IdentityProvider::start().await;
+    let gateway = asking(&provider).await;
+    let [token, other] = [provider.token(Kind::Opaque, "orders.read").await, provider.token(Kind::Opaque, "orders.read").await];
+    let narrow = provider.token(Kind::Opaque, "orders.write").await;
+    assert_eq!(status(&gateway, &token).await, 200, "the provider knows it");
+    assert_eq!(status(&gateway, &narrow).await, 403, "another scope");
+    assert_eq!(status(&gateway, "invented").await, 401, "the provider does not know it");
+    provider.revoke(&token).await;
+    let revoked = Instant::now();
+    while status(&gateway, &token).await == 200 {
+        assert!(revoked.elapsed() < Duration::from_secs(3), "a second is the longest that an answer is believed");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status(&gateway, &token).await, 401, "and it stays refused");
+    assert_eq!(status(&gateway, &other).await, 200, "the client's other token is as good as before");
+    provider.stop().await;
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(status(&gateway, &other).await, 503, "nobody can be asked any more, and the last answer is too old");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Warnings: settings that are accepted but have no effect in this version, upstreams nothing leads to, and issuers whose
-//! tokens may be meant for anybody.
+//! tokens may be meant for anybody or signed by anybody.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ pub(super) fn review(draft: &Draft) -> Vec<Finding> {
     }
     for (slot, issuer) in healthy(&draft.issuers) {
         warn_of_any_audience(slot, issuer, &mut warnings);
+        warn_of_open_keys(slot, issuer, &mut warnings);
     }
     add_unreached(draft, &mut warnings);
     warnings
@@ -45,6 +47,22 @@ fn warn_of_any_audience(slot: &Slot<Issuer>, issuer: &Issuer, warnings: &mut Vec
     let at = list.index(slot.index);
     let want = "an audience: without one, tokens that are meant for other services are accepted";
     warnings.push(Finding::new(&at.key("audiences"), Code::Risk, "none", want));
+}
+
+// Inside a network that is trusted it may be meant, so it is not an error.
+fn warn_of_open_keys(slot: &Slot<Issuer>, issuer: &Issuer, warnings: &mut Vec<Finding>) {
+    let Some(url) = issuer.jwks.as_ref().and_then(|jwks| jwks.url.as_deref()).filter(|url| is_open(url)) else { return };
+    let root = Place::root(slot.file);
+    let list = root.key("issuers");
+    let (item, want) = (list.index(slot.index), "https: whoever can change the keys on their way here can sign tokens");
+    warnings.push(Finding::new(&item.key("jwks").key("url"), Code::Risk, format!("{url:?}"), want));
+}
+
+fn is_open(url: &str) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let stays_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    uri.scheme_str() == Some("http") && !stays_here
 }
 
 fn warn<T>(slot: &Slot<T>, section: &str, settings: &[(&'static str, bool)], warnings: &mut Vec<Finding>) {

@@ -104,6 +104,21 @@ fn round_robin_is_in_force_and_an_upstream_without_a_route_is_noticed() {
 }
 
 #[test]
+fn keys_that_others_can_change_on_their_way_are_a_warning() {
+    let issuer = |url: &str| format!("issuers:\n  - {{name: a, issuer: a, audiences: [x], algorithms: [RS256], jwks: {{url: '{url}'}}}}\n");
+    for url in ["https://10.0.0.1/keys", "http://127.0.0.1:9/keys", "http://[::1]:9/keys", "http://localhost/keys"] {
+        assert!(accepts(&issuer(url)).warnings.is_empty(), "{url}");
+    }
+    assert_eq!(
+        printed(&accepts(&issuer("http://10.0.0.1/keys")).warnings),
+        [
+            "2:75: issuers[0].jwks.url: got \"http://10.0.0.1/keys\", want https: whoever can change the keys on their way here can sign tokens"
+        ],
+        "a host that is not this one"
+    );
+}
+
+#[test]
 fn an_empty_document_listens_on_the_default_address() {
     for text in ["", "routes:\n", "# nothing\n", "routes: []\nlisteners:\n"] {
         let document = accepts(text).document;
