@@ -23,7 +23,7 @@ test: setup setup-tests
 	$(CARGO) test $(HOST)
 
 bench: setup
-	@echo "== criterion benches: routes, plugin calls, chains, token buckets"
+	@echo "== criterion benches: routes, plugin calls, chains, token buckets, picks of an endpoint"
 	$(CARGO) bench -p gatehouse-benches
 
 bench-load: setup

@@ -2,7 +2,6 @@
 //! connections and time-outs as proxied requests.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::HOST;
@@ -14,7 +13,7 @@ use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
 use crate::server::hop_by_hop;
 use crate::telemetry::traces::Hop;
 use crate::upstream::credentials::Way;
-use crate::upstream::{self, Endpoint, SendError, Sent, Upstream};
+use crate::upstream::{self, Asked, Endpoint, InFlight, Keys, SendError, Sent, Upstream};
 use crate::worker::Worker;
 
 /// Takes calls until the worker ends.
@@ -39,19 +38,24 @@ async fn run(worker: Rc<Worker>, mut job: Fetch) {
 async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
     let view = worker.view();
     let upstream = view.snapshot.upstreams.get(job.upstream.as_str()).ok_or(FetchError::Denied)?;
-    let endpoint = upstream.pick().ok_or(FetchError::Unreachable)?;
+    let began = Instant::now();
+    let endpoint = upstream.pick(&asked(&job, began)).ok_or(FetchError::Unreachable)?;
     let max_body = job.max_body;
-    let Sent { response, .. } = send(worker, upstream, endpoint, job).await?;
+    let Sent { response, .. } = send(worker, upstream, &endpoint, job, began).await?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip(&mut head.headers);
     let body = body.collect(max_body).await.map_err(from_body)?;
     Ok(Fetched { status: head.status, headers: head.headers, body })
 }
 
-async fn send(worker: &Rc<Worker>, upstream: &Arc<Upstream>, endpoint: &Endpoint, job: Fetch) -> Result<Sent, FetchError> {
+/// A plugin's call is nobody's: it goes by what it carries itself.
+fn asked(job: &Fetch, now: Instant) -> Asked<'_> {
+    Asked { now, tried: &[], keys: Keys { headers: &job.headers, path: Some(&job.path), caller: None, address: None } }
+}
+
+async fn send(worker: &Rc<Worker>, upstream: &Upstream, endpoint: &InFlight, job: Fetch, began: Instant) -> Result<Sent, FetchError> {
     let trace = job.trace;
     let mut request = request(job, endpoint);
-    let began = Instant::now();
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
     let tries = trace.and_then(|trace| worker.traces.fetch(trace, hop, &mut request, began));
     let sent = match &upstream.credentials {
@@ -65,6 +69,9 @@ async fn send(worker: &Rc<Worker>, upstream: &Arc<Upstream>, endpoint: &Endpoint
     let took = began.elapsed();
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     worker.metrics.upstream_tried(&upstream.metrics, status, took);
+    if sent.as_ref().err().is_none_or(SendError::is_of_endpoint) {
+        upstream.learn(endpoint, status, took, began);
+    }
     if let Some(tries) = tries {
         tries.end(upstream::outcome(&sent), began + took);
     }

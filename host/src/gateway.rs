@@ -30,7 +30,8 @@ use crate::telemetry::access_log::Target;
 use crate::telemetry::traces::export::{self, Exporter, Inbox};
 use crate::telemetry::traces::otlp::Collector;
 use crate::telemetry::{AccessLog, Metrics};
-use crate::upstream::Endpoints;
+use crate::upstream::gauges::EndpointGauges;
+use crate::upstream::{Endpoints, upkeep};
 use crate::watch::{Files, Fingerprint, Watch};
 use crate::worker::{self, Listen, Phase};
 
@@ -96,13 +97,10 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let loader = Loader::start(settings.cache.as_deref(), metrics.clone())
         .map_err(|error| StartError::Machine { what: "plugin engine".into(), cause: error.to_string() })?;
     let buckets = Arc::new(Table::new(Table::DEFAULT_CAPACITY));
-    let builder = Arc::new(Builder {
-        loader,
-        endpoints: Endpoints::default(),
-        tokens: TokenSources::default(),
-        metrics: metrics.clone(),
-        buckets: Arc::clone(&buckets),
-    });
+    let endpoints = Arc::<Endpoints>::default();
+    metrics.publish(Box::new(EndpointGauges::new(Arc::clone(&endpoints))));
+    let builder =
+        Arc::new(Builder { loader, endpoints, tokens: TokenSources::default(), metrics: metrics.clone(), buckets: Arc::clone(&buckets) });
 
     let loaded = settings.config.load().map_err(StartError::Config)?;
     let snapshot = build(&builder, &loaded, None, 1).map_err(StartError::Config)?;
@@ -293,6 +291,8 @@ impl Gateway {
                 let _ = tokio::task::spawn_blocking(move || named.iter().for_each(|endpoint| endpoint.resolve())).await;
             }
         });
+        let current = Arc::clone(&self.shared.current);
+        tokio::spawn(upkeep::keep(move || current.load().upstreams.values().cloned().collect()));
         let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
         tokio::spawn(async move {
             loop {

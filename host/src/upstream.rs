@@ -1,20 +1,33 @@
 //! Upstreams: named groups of endpoints, which of them takes a request, and how it is sent there.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::identity::credentials::TokenSource;
 use crate::telemetry::metrics::UpstreamHandle;
 
+pub mod balance;
 pub mod connect;
 pub mod connections;
 pub mod credentials;
 pub mod endpoint;
+pub mod gauges;
+pub mod health;
+pub mod in_flight;
+pub mod outlier;
 pub mod round_robin;
 pub mod send;
+pub mod siblings;
+#[cfg(test)]
+mod testing;
+pub mod upkeep;
+pub mod vitals;
 
+pub use balance::{Asked, Balancer, Keys};
 pub use connections::Connections;
 pub use endpoint::{Endpoint, Endpoints};
+pub use in_flight::InFlight;
+pub use outlier::Outlier;
 pub use round_robin::RoundRobin;
 pub use send::{SendError, Sent, outcome, send};
 
@@ -37,22 +50,77 @@ pub struct Timeouts {
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
-    /// Its endpoints, in the order of the configuration.
-    pub endpoints: Box<[Arc<Endpoint>]>,
+    /// Chooses among its endpoints.
+    pub balancer: Balancer,
+    /// When an endpoint goes out of use for its answers.
+    pub outlier: Outlier,
+    /// What endpoints are asked regularly, if they are.
+    pub check: Option<Arc<health::Check>>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// Where the gateway's own token for it comes from, if it wants one.
     pub credentials: Option<Arc<TokenSource>>,
     /// The right to count what it answers.
     pub metrics: UpstreamHandle,
-    /// Whose turn it is.
-    pub turns: RoundRobin,
+}
+
+/// How an endpoint fares, to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointStatus {
+    /// Host and port.
+    pub endpoint: Box<str>,
+    /// Its share relative to the others'.
+    pub weight: u32,
+    /// Whether it may take requests.
+    pub ready: bool,
+    /// Whether it is out of use for its answers.
+    pub ejected: bool,
+    /// What regular questions came to, if there were any.
+    pub healthy: Option<bool>,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Its latency as the balancer sees it.
+    pub latency: Duration,
 }
 
 impl Upstream {
-    /// The endpoint whose turn it is. None if there is none, or all have weight 0.
-    pub fn pick(&self) -> Option<&Arc<Endpoint>> {
-        self.turns.pick().and_then(|place| self.endpoints.get(place))
+    /// The endpoint that takes a request, which counts there until it is dropped. None if none is ready.
+    pub fn pick(&self, asked: &Asked<'_>) -> Option<InFlight> {
+        self.balancer.pick(asked)
+    }
+
+    /// Learns from an answer: its status, or 502 or 504 where none came, and the time it took since `began`. Not for
+    /// requests that the client broke off, which say nothing of the endpoint.
+    pub fn learn(&self, to: &InFlight, status: u16, took: Duration, began: Instant) {
+        // With nobody to compare it to, and nobody who could take its place, there is nothing to learn.
+        if to.peers < 2 {
+            return;
+        }
+        let now = began + took;
+        if self.balancer.goes_by_latency() {
+            match status < 500 {
+                true => to.vitals.learn(took, now),
+                false => to.vitals.learn_failure(took, self.timeouts.first_byte, now),
+            }
+        }
+        self.outlier.count(&self.balancer, to, status, now);
+    }
+
+    /// How its endpoints fare.
+    pub fn status(&self, now: Instant) -> Vec<EndpointStatus> {
+        let status = |member: &balance::Member| {
+            let (vitals, flags) = (&member.endpoint.vitals, member.endpoint.vitals.flags());
+            EndpointStatus {
+                endpoint: member.endpoint.authority.clone(),
+                weight: member.weight,
+                ready: flags.is_ready(),
+                ejected: flags.is_ejected(),
+                healthy: vitals.healthy(),
+                in_flight: vitals.in_flight(),
+                latency: Duration::from_nanos(vitals.latency(now) as u64),
+            }
+        };
+        self.balancer.set().members().iter().map(status).collect()
     }
 }
 

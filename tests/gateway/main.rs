@@ -10,6 +10,7 @@ mod clients;
 mod command_line;
 mod drain;
 mod early_answers;
+mod endpoints;
 mod forwarding;
 mod hostile;
 mod http2;

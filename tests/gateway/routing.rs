@@ -121,6 +121,7 @@ async fn endpoints_take_turns_by_weight() {
         "
         upstreams:
           - name: group
+            balance: {{algorithm: round_robin}}
             endpoints:
               - {{url: \"{}\", weight: 3}}
               - {{url: \"{}\"}}

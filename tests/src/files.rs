@@ -11,9 +11,15 @@ use std::{
 /// When there is none.
 #[must_use]
 pub fn gatehouse() -> PathBuf {
-    let path = env::var_os("GATEHOUSE_BIN").map_or_else(|| profile_folder().join("gatehouse"), PathBuf::from);
+    let path = env::var_os("GATEHOUSE_BIN").map_or_else(|| built("gatehouse"), PathBuf::from);
     assert!(path.is_file(), "no gateway at {}: run `make test`, or `cargo build --bin gatehouse` first", path.display());
     path
+}
+
+/// A binary that was built beside this test.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
+    profile_folder().join(name)
 }
 
 /// A guest of `tests/guests`, as a component.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod connection;
+mod process;
 mod recorded;
 
 use std::{
@@ -17,6 +18,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use crate::wire::eventually;
 
 pub use answer::Answer;
+pub use process::OriginProcess;
 pub use recorded::Recorded;
 
 /// A server on a port of its own.

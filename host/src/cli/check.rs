@@ -68,6 +68,6 @@ pub fn builder() -> Result<Builder, Finding> {
     let metrics = Metrics::new();
     let loader = Loader::start(super::run::user_cache().as_deref(), metrics.clone())
         .map_err(|error| Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}")))?;
-    let (endpoints, tokens, buckets) = (Endpoints::default(), TokenSources::default(), Arc::new(Table::new(1)));
+    let (endpoints, tokens, buckets) = (Arc::<Endpoints>::default(), TokenSources::default(), Arc::new(Table::new(1)));
     Ok(Builder { loader, endpoints, tokens, metrics, buckets })
 }

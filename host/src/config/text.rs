@@ -97,11 +97,21 @@ pub enum HashOn {
     Cookie(String),
 }
 
+/// Statuses of answers: `200`, `2xx` or `200-399`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statuses {
+    /// The first of them.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
 text!(Address, "gatehouse-address", "an IP address and a port such as 127.0.0.1:8080");
 text!(Cidr, "gatehouse-cidr", "a network such as 10.0.0.0/8 or an address");
 text!(Sha256, "gatehouse-sha256", "64 hex digits");
 text!(Timestamp, "gatehouse-timestamp", "a date and time such as 2027-01-31T12:00:00Z");
 text!(LogTarget, "gatehouse-log-target", "stdout, stderr, off or the path of a file");
+text!(Statuses, "gatehouse-statuses", "a status such as 204, a class such as 2xx or a range such as 200-399");
 text!(HashOn, "gatehouse-hash-on", "client, address, path, header:NAME, query:NAME or cookie:NAME");
 
 // === impl Address ===
@@ -255,6 +265,41 @@ impl Display for HashOn {
     }
 }
 
+// === impl Statuses ===
+
+impl FromStr for Statuses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let statuses = match (text.split_once('-'), text.strip_suffix("xx")) {
+            (Some((first, last)), _) => Statuses { first: status(first)?, last: status(last)? },
+            (None, Some(class)) => {
+                let first = status(&format!("{class}00"))?;
+                Statuses { first, last: first + 99 }
+            }
+            (None, None) => Statuses { first: status(text)?, last: status(text)? },
+        };
+        if statuses.first > statuses.last {
+            return Err("the first is above the last".into());
+        }
+        Ok(statuses)
+    }
+}
+
+fn status(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|status| (100..=599).contains(status)).ok_or_else(|| "not a status".to_owned())
+}
+
+impl Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last - self.first {
+            0 => write!(f, "{}", self.first),
+            99 if self.first.is_multiple_of(100) => write!(f, "{}xx", self.first / 100),
+            _ => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +319,10 @@ mod tests {
         check::<LogTarget>("off", Ok("off"));
         check::<LogTarget>("/var/log/access.json", Ok("/var/log/access.json"));
         check::<HashOn>("header:x-tenant", Ok("header:x-tenant"));
+        check::<Statuses>("2xx", Ok("2xx"));
+        check::<Statuses>("200-299", Ok("2xx"));
+        check::<Statuses>("200-399", Ok("200-399"));
+        check::<Statuses>("204", Ok("204"));
         let digest = "00ff".repeat(16);
         check::<Sha256>(&digest.to_uppercase(), Ok(&digest));
     }
@@ -288,5 +337,9 @@ mod tests {
         check::<LogTarget>("", Err("empty"));
         check::<HashOn>("header:", Err("the name after the colon is missing"));
         check::<HashOn>("moon", Err("not something to hash on"));
+        check::<Statuses>("9xx", Err("not a status"));
+        check::<Statuses>("xx", Err("not a status"));
+        check::<Statuses>("ok", Err("not a status"));
+        check::<Statuses>("300-200", Err("the first is above the last"));
     }
 }

@@ -22,7 +22,7 @@ use crate::telemetry::access_log::{Entry, Flag, Flags, Protocol};
 use crate::telemetry::metrics::{Finished, Method as MethodLabel};
 use crate::telemetry::traces::context::TraceId;
 use crate::telemetry::traces::{Arrival, Recorder, Served, Trace};
-use crate::upstream::{Endpoint, Upstream};
+use crate::upstream::{InFlight, Upstream};
 use crate::worker::View;
 
 use super::Connection;
@@ -62,8 +62,8 @@ pub struct Facts {
     pub route: Option<Arc<Route>>,
     /// Where it went.
     pub upstream: Option<Arc<Upstream>>,
-    /// Where exactly.
-    pub endpoint: Option<Arc<Endpoint>>,
+    /// Where exactly. It counts there until the request has ended.
+    pub endpoint: Option<InFlight>,
     /// Who sent it.
     pub caller: Option<Caller>,
     /// The id in logs, where a plugin set one.

@@ -12,7 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::body::{Body, BodyError, Watched};
+use crate::body::{Body, BodyError, Passage, Watched};
 use crate::chain::{self, Tools, Traveller};
 use crate::error::{ERROR_HEADER, Error};
 use crate::plugin::Call;
@@ -21,7 +21,7 @@ use crate::snapshot::Route;
 use crate::telemetry::access_log::Flag;
 use crate::telemetry::traces::{Hop, Trace};
 use crate::upstream::credentials::Way;
-use crate::upstream::{self, SendError, Sent, Upstream};
+use crate::upstream::{self, Asked, Keys, SendError, Sent, Upstream};
 
 use super::finish::Facts;
 use super::head_guard::{Admission, Violation};
@@ -217,14 +217,15 @@ async fn send(
     upstream: &Arc<Upstream>,
     traveller: &mut Traveller,
 ) -> Result<Response<Body>, Error> {
-    let endpoint = upstream.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: upstream.name.to_string() })?;
-    facts.endpoint = Some(Arc::clone(endpoint));
+    let began = Instant::now();
+    let picked = upstream.pick(&asked(traveller, facts, began));
+    let endpoint = picked.ok_or_else(|| Error::NoHealthyEndpoint { upstream: upstream.name.to_string() })?;
+    let endpoint = facts.endpoint.insert(endpoint);
     facts.attempts += 1;
     let mut timeouts = upstream.timeouts;
     timeouts.request = route.timeout.or(timeouts.request);
 
     let mut request = onward(traveller, &endpoint.authority);
-    let began = Instant::now();
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
     let tries = facts.trace.as_ref().and_then(|trace| trace.send_on(&connection.worker.traces, hop, &mut request, began));
     let uploading = request.body().is_passing().then(|| Rc::clone(&facts.received));
@@ -243,6 +244,10 @@ async fn send(
     facts.upstream_took = Some(took);
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
+    let of_endpoint = |error: &SendError| error.is_of_endpoint() && !connection.is_clients_fault(&facts.received);
+    if sent.as_ref().err().is_none_or(of_endpoint) {
+        upstream.learn(endpoint, status, took, began);
+    }
     if let Some(tries) = tries {
         tries.end(upstream::outcome(&sent), began + took);
     }
@@ -253,6 +258,13 @@ async fn send(
     // Only the gateway says what went wrong at the gateway.
     response.headers_mut().remove(&ERROR_HEADER);
     Ok(response)
+}
+
+/// What the pick of an endpoint goes by.
+fn asked<'a>(traveller: &'a Traveller, facts: &Facts, now: Instant) -> Asked<'a> {
+    let head = &traveller.head;
+    let keys = Keys { headers: &head.headers, path: head.uri.path_and_query(), caller: traveller.caller(), address: facts.address };
+    Asked { now, tried: &[], keys }
 }
 
 /// What goes to the upstream: the traveller's head and body.
@@ -295,6 +307,11 @@ fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) 
 }
 
 impl Connection {
+    /// Whether a request failed because its body did, or never came: not what the upstream is to be blamed for.
+    fn is_clients_fault(&self, received: &Passage) -> bool {
+        received.error.get().is_some() || self.body_violation().is_some()
+    }
+
     /// The error that really ended the request: sending fails when the client's own body does, and that is not the
     /// upstream's fault.
     fn explain(&self, error: Error, facts: &Facts) -> Error {

@@ -5,6 +5,7 @@ mod clients;
 mod explain;
 mod rules;
 mod telemetry;
+mod upstreams;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::server::forwarded::Pseudonym;
 use crate::server::{Listener, head_guard, tls};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::sampler::Sampler;
-use crate::upstream::{Endpoints, RoundRobin, Split, Timeouts, Upstream};
+use crate::upstream::{Balancer, Endpoints, Split, Upstream};
 
 use super::plugins::{self, Source};
 use super::{Drain, Route, Snapshot};
@@ -38,7 +39,7 @@ pub struct Builder {
     /// Loads components.
     pub loader: Loader,
     /// Keeps endpoints.
-    pub endpoints: Endpoints,
+    pub endpoints: Arc<Endpoints>,
     /// Keeps the gateway's own tokens.
     pub tokens: TokenSources,
     /// Counts.
@@ -148,23 +149,28 @@ impl<'a> Build<'a> {
     }
 
     fn upstream(&mut self, configured: &document::Upstream, path: KeyPath) -> Upstream {
+        let siblings = self.builder.endpoints.siblings(&configured.name);
+        let urls: Vec<&str> = configured.endpoints.iter().map(|endpoint| endpoint.url.as_str()).collect();
         let mut endpoints = Vec::new();
-        for (place, endpoint) in configured.endpoints.iter().enumerate() {
-            match self.builder.endpoints.get(&endpoint.url) {
-                Ok(found) => endpoints.push(found),
+        for (place, found) in self.builder.endpoints.group(&siblings, &urls).into_iter().enumerate() {
+            let endpoint = &configured.endpoints[place];
+            match found {
+                Ok(found) => endpoints.push((found, endpoint.weight)),
                 Err(error) => {
                     self.found(path.clone().key("endpoints").index(place).key("url"), Code::Value, &endpoint.url, error.to_string())
                 }
             }
         }
-        let weights: Vec<u32> = configured.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let balance = configured.balance.clone().unwrap_or_default();
+        let health = configured.health.clone().unwrap_or_default();
         Upstream {
             name: configured.name.as_str().into(),
-            endpoints: endpoints.into(),
-            timeouts: timeouts(&configured.timeouts),
+            balancer: Balancer::new(upstreams::balance(&balance), siblings, endpoints),
+            outlier: upstreams::outlier(&health.outlier.unwrap_or_default()),
+            check: health.active.as_ref().map(|active| Arc::new(upstreams::check(active))),
+            timeouts: upstreams::timeouts(&configured.timeouts),
             credentials: self.credentials(configured, path),
             metrics: self.builder.metrics.upstream(&configured.name),
-            turns: RoundRobin::new(&weights),
         }
     }
 
@@ -479,17 +485,6 @@ fn config_text(config: &serde_json::Value) -> String {
     match config {
         serde_json::Value::Null => "{}".into(),
         config => config.to_string(),
-    }
-}
-
-fn timeouts(configured: &document::UpstreamTimeouts) -> Timeouts {
-    let request: std::time::Duration = configured.request.into();
-    Timeouts {
-        connect: configured.connect.into(),
-        first_byte: configured.first_byte.into(),
-        request: Some(request).filter(|request| !request.is_zero()),
-        idle: configured.idle.into(),
-        keep_alive: configured.keep_alive.into(),
     }
 }
 

@@ -204,6 +204,11 @@ impl Metrics {
         self.shared.config.rejects.with_label_values(&[reason]).inc();
     }
 
+    /// Publishes what somebody else counts.
+    pub fn publish(&self, collector: Box<dyn Collector>) {
+        self.shared.registry.register(collector).expect("our names differ");
+    }
+
     /// The counter of access log lines that were dropped.
     pub fn access_log_dropped(&self) -> IntCounter {
         self.shared.access_log_dropped.clone()

@@ -41,7 +41,7 @@ async fn handshake(io: impl Read + Write + Unpin + 'static) -> io::Result<SendRe
 }
 
 /// One configuration for all workers, with the certificates that the system trusts. Read at the first use.
-fn client_tls() -> io::Result<Arc<rustls::ClientConfig>> {
+pub(super) fn client_tls() -> io::Result<Arc<rustls::ClientConfig>> {
     static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
         return Ok(Arc::clone(config));

@@ -1,14 +1,19 @@
-//! One address of an upstream. Names are resolved when the configuration is built and again from time to time, never
-//! on a request's path; the last answer is kept when there is no new one.
+//! One address of an upstream, the same for all routes, workers and revisions for as long as one of them refers to it.
+//! Names are resolved when the configuration is built and again from time to time, never on a request's path; the last
+//! answer is kept when there is no new one.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use thiserror::Error;
+
+use super::siblings::Siblings;
+use super::vitals::{SEED, Vitals};
 
 /// An address of an upstream.
 pub struct Endpoint {
@@ -22,6 +27,10 @@ pub struct Endpoint {
     pub host: Box<str>,
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// How it fares.
+    pub vitals: Vitals,
+    /// What it shares with the other endpoints of its upstream.
+    pub siblings: Arc<Siblings>,
     addresses: ArcSwap<Vec<SocketAddr>>,
     turn: AtomicUsize,
     numbers: Arc<Mutex<Numbers>>,
@@ -66,10 +75,10 @@ impl Drop for Endpoint {
     }
 }
 
-/// Endpoints in use, by URL: one that stays in the configuration keeps its connections.
+/// Endpoints in use, by upstream and URL: one that stays in the configuration keeps its connections and its vital signs.
 #[derive(Default)]
 pub struct Endpoints {
-    known: Mutex<HashMap<(Box<str>, bool), Weak<Endpoint>>>,
+    upstreams: Mutex<HashMap<Arc<str>, Weak<Siblings>>>,
     numbers: Arc<Mutex<Numbers>>,
 }
 
@@ -81,29 +90,58 @@ struct Numbers {
 }
 
 impl Endpoints {
-    /// The endpoint of that URL. Resolves its name if it is new, which blocks.
-    pub fn get(&self, url: &str) -> Result<Arc<Endpoint>, EndpointError> {
+    /// The endpoint of that URL in that upstream, and whether it is new. Resolves its name if it is, which blocks.
+    pub fn get(&self, siblings: &Arc<Siblings>, url: &str) -> Result<(Arc<Endpoint>, bool), EndpointError> {
         let (tls, authority, host) = parse(url).ok_or_else(|| EndpointError::NotAUrl(url.to_owned()))?;
-        let mut known = self.known.lock();
         let key = (authority.clone().into_boxed_str(), tls);
-        if let Some(endpoint) = known.get(&key).and_then(Weak::upgrade) {
-            return Ok(endpoint);
+        if let Some(endpoint) = siblings.find(&key) {
+            return Ok((endpoint, false));
         }
-        let endpoint = Arc::new(self.make(authority, host, tls));
+        let endpoint = Arc::new(self.make(siblings, authority, host, tls));
         endpoint.resolve();
-        known.insert(key, Arc::downgrade(&endpoint));
-        Ok(endpoint)
+        siblings.add(key, &endpoint);
+        Ok((endpoint, true))
+    }
+
+    /// The endpoints of these URLs in that upstream. Those that join others begin slowly; the first of an upstream do
+    /// not, since nobody else would take their share. Resolves new names, which blocks.
+    pub fn group(&self, siblings: &Arc<Siblings>, urls: &[&str]) -> Vec<Result<Arc<Endpoint>, EndpointError>> {
+        let now = Instant::now();
+        let (joins, latency) = (!siblings.all().is_empty(), siblings.typical_latency(now));
+        let begin = |(endpoint, is_new): (Arc<Endpoint>, bool)| {
+            if is_new && joins {
+                endpoint.vitals.ramp(now, latency);
+            }
+            endpoint
+        };
+        urls.iter().map(|url| self.get(siblings, url).map(begin)).collect()
+    }
+
+    /// What the endpoints of that upstream share.
+    pub fn siblings(&self, upstream: &str) -> Arc<Siblings> {
+        let mut upstreams = self.upstreams.lock();
+        if let Some(siblings) = upstreams.get(upstream).and_then(Weak::upgrade) {
+            return siblings;
+        }
+        let siblings = Arc::new(Siblings::new(upstream));
+        upstreams.insert(Arc::clone(&siblings.upstream), Arc::downgrade(&siblings));
+        siblings
+    }
+
+    /// Every upstream that is in use, in no order.
+    pub fn upstreams(&self) -> Vec<Arc<Siblings>> {
+        let mut upstreams = self.upstreams.lock();
+        upstreams.retain(|_, siblings| siblings.strong_count() > 0);
+        upstreams.values().filter_map(Weak::upgrade).collect()
     }
 
     /// Those in use whose address is a name.
     pub fn named(&self) -> Vec<Arc<Endpoint>> {
-        let mut known = self.known.lock();
-        known.retain(|_, endpoint| endpoint.strong_count() > 0);
-        let live = known.values().filter_map(Weak::upgrade);
+        let live = self.upstreams().into_iter().flat_map(|siblings| siblings.all());
         live.filter(|endpoint| endpoint.authority.parse::<SocketAddr>().is_err()).collect()
     }
 
-    fn make(&self, authority: String, host: String, tls: bool) -> Endpoint {
+    fn make(&self, siblings: &Arc<Siblings>, authority: String, host: String, tls: bool) -> Endpoint {
         let mut numbers = self.numbers.lock();
         numbers.serial += 1;
         let index = numbers.free.pop().unwrap_or_else(|| {
@@ -116,6 +154,8 @@ impl Endpoints {
             authority: authority.into(),
             host: host.into(),
             tls,
+            vitals: Vitals::new(Instant::now(), SEED, false),
+            siblings: Arc::clone(siblings),
             addresses: ArcSwap::default(),
             turn: AtomicUsize::new(0),
             numbers: Arc::clone(&self.numbers),
@@ -141,24 +181,55 @@ fn parse(url: &str) -> Option<(bool, String, String)> {
 mod tests {
     use super::*;
 
+    fn get(endpoints: &Endpoints, url: &str) -> Result<Arc<Endpoint>, EndpointError> {
+        endpoints.group(&endpoints.siblings("orders"), &[url]).pop().expect("one for each URL")
+    }
+
     #[test]
     fn urls_become_addresses() {
         let endpoints = Endpoints::default();
-        let endpoint = endpoints.get("http://127.0.0.1:9001").expect("a good URL");
+        let endpoint = get(&endpoints, "http://127.0.0.1:9001").expect("a good URL");
         assert_eq!(endpoint.address(), Some("127.0.0.1:9001".parse().expect("an address")));
-        assert!(endpoints.get("ftp://x").is_err() && endpoints.get("http://x/path").is_err(), "only origins");
+        assert!(get(&endpoints, "ftp://x").is_err() && get(&endpoints, "http://x/path").is_err(), "only origins");
     }
 
     #[test]
     fn the_same_url_is_the_same_endpoint_while_it_is_in_use() {
         let endpoints = Endpoints::default();
-        let one = endpoints.get("http://127.0.0.1:1").expect("a good URL");
-        let two = endpoints.get("http://127.0.0.1:1/").expect("a good URL");
+        let one = get(&endpoints, "http://127.0.0.1:1").expect("a good URL");
+        let two = get(&endpoints, "http://127.0.0.1:1/").expect("a good URL");
         assert!(Arc::ptr_eq(&one, &two));
         let (index, serial) = (one.index, one.serial);
         drop((one, two));
-        let again = endpoints.get("http://127.0.0.1:2").expect("a good URL");
+        let again = get(&endpoints, "http://127.0.0.1:2").expect("a good URL");
         assert_eq!(again.index, index, "the number is free again");
         assert_ne!(again.serial, serial, "but not the serial");
+    }
+
+    #[test]
+    fn two_upstreams_do_not_share_an_endpoint() {
+        let endpoints = Endpoints::default();
+        let url = ["http://127.0.0.1:1"];
+        let one = endpoints.group(&endpoints.siblings("one"), &url).pop().expect("one for each URL").expect("a good URL");
+        let two = endpoints.group(&endpoints.siblings("two"), &url).pop().expect("one for each URL").expect("a good URL");
+        assert!(!Arc::ptr_eq(&one, &two), "each upstream judges for itself");
+    }
+
+    #[test]
+    fn who_joins_others_begins_slowly() {
+        let endpoints = Endpoints::default();
+        let siblings = endpoints.siblings("orders");
+        let first: Vec<_> = endpoints.group(&siblings, &["http://127.0.0.1:1", "http://127.0.0.1:2"]).into_iter().flatten().collect();
+        assert!(first.iter().all(|endpoint| !endpoint.vitals.flags().is_ramping()), "the first have nobody to spare them");
+        let now: Vec<_> = endpoints.group(&siblings, &["http://127.0.0.1:2", "http://127.0.0.1:3"]).into_iter().flatten().collect();
+        let ramping: Vec<bool> = now.iter().map(|endpoint| endpoint.vitals.flags().is_ramping()).collect();
+        assert_eq!(ramping, [false, true], "the one that was there goes on, the new one starts");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_upstreams_that_are_gone() {
+        let endpoints = Endpoints::default();
+        drop(get(&endpoints, "http://127.0.0.1:1").expect("a good URL"));
+        assert!(endpoints.upstreams().is_empty());
     }
 }

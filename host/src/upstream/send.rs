@@ -46,6 +46,11 @@ impl SendError {
         }
     }
 
+    /// Whether it says something of the endpoint: without a token of the gateway's own, nothing was sent there.
+    pub fn is_of_endpoint(&self) -> bool {
+        !matches!(self, SendError::NoToken(_))
+    }
+
     /// The status that it counts as.
     pub fn status(&self) -> u16 {
         match self {

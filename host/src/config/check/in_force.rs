@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::draft::{Draft, Slot};
-use crate::config::document::{BalanceAlgorithm, Grant, Issuer, Upstream};
+use crate::config::document::{Grant, Issuer, Upstream};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 
@@ -26,11 +26,8 @@ pub(super) fn review(draft: &Draft) -> Vec<Finding> {
 }
 
 // Whoever brings one of these to life deletes its line.
-fn unused_by_upstreams(upstream: &Upstream) -> [(&'static str, bool); 5] {
-    let balance = upstream.balance.as_ref().is_some_and(|balance| balance.algorithm != BalanceAlgorithm::RoundRobin);
+fn unused_by_upstreams(upstream: &Upstream) -> [(&'static str, bool); 3] {
     [
-        ("balance", balance),
-        ("health", upstream.health.is_some()),
         ("circuit_breaker", upstream.circuit_breaker.is_some()),
         ("retry", upstream.retry.is_some()),
         ("discovery", upstream.discovery.is_some()),

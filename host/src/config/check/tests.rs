@@ -84,8 +84,6 @@ fn what_is_not_in_force_is_a_warning() {
     assert_eq!(
         printed(&warnings),
         [
-            "8:5: upstreams[0].balance: got balance, want to be left out: accepted, not in force in this version",
-            "9:5: upstreams[0].health: got health, want to be left out: accepted, not in force in this version",
             "10:5: upstreams[0].circuit_breaker: got circuit_breaker, want to be left out: accepted, not in force in this version",
             "11:5: upstreams[0].retry: got retry, want to be left out: accepted, not in force in this version",
         ],
@@ -94,7 +92,7 @@ fn what_is_not_in_force_is_a_warning() {
 }
 
 #[test]
-fn round_robin_is_in_force_and_an_upstream_without_a_route_is_noticed() {
+fn an_upstream_without_a_route_is_noticed() {
     let loaded = accepts("upstreams:\n  - {name: a, endpoints: [{url: 'http://a:1'}], balance: {algorithm: round_robin}}\n");
     assert_eq!(
         printed(&loaded.warnings),
@@ -433,6 +431,9 @@ upstreams:
   - {name: c, endpoints: [{url: 'http://c:1'}, {url: 'http://c:1/', weight: 1000001}]}
   - {name: d, endpoints: [{url: 'http://d:1'}], balance: {algorithm: maglev}, retry: {attempts: 0}}
   - {name: e, endpoints: [{url: 'http://e:1'}], timeouts: {connect: 0s, request: 0s}}
+  - {name: f, endpoints: [{url: 'http://f:1'}], balance: {algorithm: maglev, hash_on: 'header:a b'}}
+  - {name: g, endpoints: [{url: 'http://g:1'}], balance: {hash_on: client}}
+  - {name: h, endpoints: [{url: 'http://h:1'}], health: {active: {path: /, expect: [], port: 0, healthy: 0, headers: {a b: c}}}}
 ";
     refuses(
         text,
@@ -445,6 +446,12 @@ upstreams:
             "5:58: upstreams[3].balance.hash_on: got nothing, want what to hash on, such as client",
             "5:97: upstreams[3].retry.attempts: got 0, want 1 to 10",
             "6:69: upstreams[4].timeouts.connect: got 0s, want more than 0s",
+            "7:87: upstreams[5].balance.hash_on: got \"a b\", want a header name such as x-tier",
+            "8:68: upstreams[6].balance.hash_on: got client, want ring_hash or maglev as the algorithm",
+            "9:84: upstreams[7].health.active.expect: got no status, want a status such as 2xx",
+            "9:94: upstreams[7].health.active.port: got 0, want 1 to 65535",
+            "9:106: upstreams[7].health.active.healthy: got 0, want 1 or more",
+            "9:124: upstreams[7].health.active.headers[\"a b\"]: got \"a b\", want a header name such as x-tier",
         ],
     );
 }

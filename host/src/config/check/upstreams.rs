@@ -8,10 +8,12 @@ use super::gateway::positive;
 use super::identity::review_secret;
 use super::rules;
 use crate::config::document::{
-    Balance, BalanceAlgorithm, CircuitBreaker, ClientCredentials, Discovery, Endpoint, Health, Retry, Upstream, UpstreamTimeouts,
+    ActiveHealth, Balance, BalanceAlgorithm, CircuitBreaker, ClientCredentials, Discovery, Endpoint, Health, Retry, Upstream,
+    UpstreamTimeouts,
 };
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
+use crate::config::text::HashOn;
 
 /// The largest weight: sums of weights must stay far from the end of the integers.
 pub(super) const LARGEST_WEIGHT: u32 = 1_000_000;
@@ -125,24 +127,39 @@ fn review_balance(at: &Place<'_>, balance: &Balance, findings: &mut Findings) {
             let want = "ring_hash or maglev as the algorithm";
             findings.add(Finding::new(&at.key("hash_on"), Code::Conflict, hash_on.to_string(), want));
         }
+        Some(HashOn::Header(name)) => rules::check(&at.key("hash_on"), name, rules::header_name, findings),
         _ => {}
     }
 }
 
 fn review_health(at: &Place<'_>, health: &Health, findings: &mut Findings) {
     if let Some(active) = &health.active {
-        let at = at.key("active");
-        rules::check(&at.key("path"), &active.path, rules::path_value, findings);
-        positive(&at.key("interval"), active.interval, findings);
-        positive(&at.key("timeout"), active.timeout, findings);
-        at_least_one(&at.key("healthy"), active.healthy, findings);
-        at_least_one(&at.key("unhealthy"), active.unhealthy, findings);
+        review_active(&at.key("active"), active, findings);
     }
     if let Some(outlier) = &health.outlier {
         let at = at.key("outlier");
-        at_least_one(&at.key("consecutive_5xx"), outlier.consecutive_5xx, findings);
         positive(&at.key("interval"), outlier.interval, findings);
         positive(&at.key("base_ejection"), outlier.base_ejection, findings);
+    }
+}
+
+fn review_active(at: &Place<'_>, active: &ActiveHealth, findings: &mut Findings) {
+    rules::check(&at.key("path"), &active.path, rules::path_value, findings);
+    positive(&at.key("interval"), active.interval, findings);
+    positive(&at.key("timeout"), active.timeout, findings);
+    at_least_one(&at.key("healthy"), active.healthy, findings);
+    at_least_one(&at.key("unhealthy"), active.unhealthy, findings);
+    if active.expect.is_empty() {
+        findings.add(Finding::new(&at.key("expect"), Code::Value, "no status", "a status such as 2xx"));
+    }
+    if active.port == Some(0) {
+        findings.add(Finding::new(&at.key("port"), Code::Value, "0", "1 to 65535"));
+    }
+    for (name, value) in &active.headers {
+        let headers = at.key("headers");
+        let field = headers.key(name);
+        rules::check(&field, name, rules::header_name, findings);
+        rules::check(&field, value, rules::header_value, findings);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Upstreams: named groups of endpoints and how requests are spread over them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
-use crate::config::text::HashOn;
+use crate::config::text::{HashOn, Statuses};
 use crate::config::units::{Percent, Period, Size};
 
 /// A named group of endpoints.
@@ -77,14 +79,20 @@ pub struct Endpoint {
 }
 
 /// How an endpoint is chosen.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
     /// The algorithm.
     pub algorithm: Algorithm,
-    /// What `ring_hash` and `maglev` keep together.
+    /// What `ring_hash` and `maglev` keep together. A request that has no such thing goes anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_on: Option<HashOn>,
+    /// How far above its share of the requests in flight an endpoint may be before its keys go to the next one.
+    pub overload: Percent,
+    /// How long an endpoint that joins or comes back takes to get its whole share, beginning with a tenth; `0s` for at once.
+    pub slow_start: Period,
+    /// With a smaller share of the endpoints ready than this, all of them are used; `0%` for never.
+    pub panic_threshold: Percent,
 }
 
 /// A way to choose an endpoint.
@@ -92,11 +100,11 @@ pub struct Balance {
 #[serde(rename_all = "snake_case")]
 pub enum Algorithm {
     /// In turn, smoothly by weight.
-    #[default]
     RoundRobin,
     /// The one of two that has fewer requests in flight.
     LeastRequest,
     /// The one of two with the lower latency times load.
+    #[default]
     PeakEwma,
     /// By a hash ring.
     RingHash,
@@ -113,7 +121,7 @@ pub struct Health {
     /// Ask each endpoint regularly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<ActiveHealth>,
-    /// Watch the answers to real requests.
+    /// Watch the answers to real requests; on with its defaults where nothing is said of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outlier: Option<Outlier>,
 }
@@ -122,15 +130,24 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActiveHealth {
-    /// The path to ask for; a 2xx or 3xx answer is healthy.
+    /// The path to ask for.
     pub path: String,
-    /// The time between two questions, spread by 20 %.
+    /// Statuses of good answers.
+    #[serde(default = "success_or_redirect")]
+    pub expect: Vec<Statuses>,
+    /// The port to ask, where it is another one than that of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Further headers; `host` replaces the endpoint's own name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The time between two questions, spread by 20 %. An unhealthy endpoint is asked after 1 s, then 2 s, up to 10 s.
     #[serde(default = "five_seconds")]
     pub interval: Period,
     /// How long an answer may take.
     #[serde(default = "one_second")]
     pub timeout: Period,
-    /// Good answers in a row that bring an endpoint back.
+    /// Good answers in a row that bring an endpoint back. The first answer of all decides alone.
     #[serde(default = "two")]
     pub healthy: u32,
     /// Bad answers in a row that take an endpoint out.
@@ -142,15 +159,20 @@ pub struct ActiveHealth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outlier {
-    /// 5xx answers in a row.
+    /// 5xx answers in a row; 0 for never.
     pub consecutive_5xx: u32,
-    /// The time between two looks.
+    /// Failures in a row that are a gateway's: 502, 503, 504, no connection, no answer in time; 0 for never.
+    pub consecutive_gateway: u32,
+    /// Whether success rates are compared: of five or more endpoints with 100 requests in an interval each, those that are
+    /// 1.9 standard deviations and 5 % below the mean go out.
+    pub success_rate: bool,
+    /// The time between two comparisons.
     pub interval: Period,
     /// How long an endpoint stays out, times the number of times it has been.
     pub base_ejection: Period,
     /// The longest that it stays out.
     pub max_ejection: Period,
-    /// The share of the endpoints that may be out at once; one always stays.
+    /// The share of the endpoints that may be out at once; one always may, and one always stays. `0%` turns this off.
     pub max_ejected: Percent,
 }
 
@@ -298,10 +320,24 @@ impl Upstream {
     }
 }
 
+impl Default for Balance {
+    fn default() -> Self {
+        Balance {
+            algorithm: Algorithm::default(),
+            hash_on: None,
+            overload: Percent::of(25.0),
+            slow_start: Period::secs(30),
+            panic_threshold: Percent::of(50.0),
+        }
+    }
+}
+
 impl Default for Outlier {
     fn default() -> Self {
         Outlier {
             consecutive_5xx: 5,
+            consecutive_gateway: 5,
+            success_rate: true,
             interval: Period::secs(10),
             base_ejection: Period::secs(30),
             max_ejection: Period::secs(300),
@@ -359,6 +395,10 @@ impl Default for UpstreamTimeouts {
             keep_alive: Period::secs(60),
         }
     }
+}
+
+fn success_or_redirect() -> Vec<Statuses> {
+    vec![Statuses { first: 200, last: 399 }]
 }
 
 fn one() -> u32 {

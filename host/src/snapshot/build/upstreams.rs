@@ -1,0 +1,89 @@
+//! The settings of an upstream for balancing, outlier detection and checks, from what a document says.
+
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::document::{self, BalanceAlgorithm};
+use crate::config::text::HashOn as Written;
+use crate::upstream::balance::{Algorithm, HashOn, Settings};
+use crate::upstream::health::Check;
+use crate::upstream::{Outlier, Timeouts};
+
+/// How an endpoint is chosen.
+pub fn balance(configured: &document::Balance) -> Settings {
+    Settings {
+        algorithm: algorithm(configured.algorithm),
+        hash_on: configured.hash_on.as_ref().and_then(hash_on),
+        overload: configured.overload.ratio(),
+        slow_start: configured.slow_start.into(),
+        panic_threshold: configured.panic_threshold.ratio(),
+    }
+}
+
+/// When an endpoint goes out of use for its answers.
+pub fn outlier(configured: &document::Outlier) -> Outlier {
+    Outlier {
+        consecutive_5xx: configured.consecutive_5xx,
+        consecutive_gateway: configured.consecutive_gateway,
+        success_rate: configured.success_rate,
+        interval: configured.interval.into(),
+        base_ejection: configured.base_ejection.into(),
+        max_ejection: configured.max_ejection.into(),
+        max_ejected: configured.max_ejected.ratio(),
+    }
+}
+
+/// What endpoints are asked.
+pub fn check(configured: &document::ActiveHealth) -> Check {
+    Check {
+        path: configured.path.parse().unwrap_or(PathAndQuery::from_static("/")),
+        headers: configured.headers.iter().filter_map(|(name, value)| header(name, value)).collect::<HeaderMap>(),
+        port: configured.port,
+        interval: configured.interval.into(),
+        timeout: configured.timeout.into(),
+        healthy: configured.healthy,
+        unhealthy: configured.unhealthy,
+        expect: configured.expect.iter().map(|statuses| (statuses.first, statuses.last)).collect(),
+    }
+}
+
+/// How long it may take.
+pub fn timeouts(configured: &document::UpstreamTimeouts) -> Timeouts {
+    let request: Duration = configured.request.into();
+    Timeouts {
+        connect: configured.connect.into(),
+        first_byte: configured.first_byte.into(),
+        request: Some(request).filter(|request| !request.is_zero()),
+        idle: configured.idle.into(),
+        keep_alive: configured.keep_alive.into(),
+    }
+}
+
+fn algorithm(configured: BalanceAlgorithm) -> Algorithm {
+    match configured {
+        BalanceAlgorithm::RoundRobin => Algorithm::RoundRobin,
+        BalanceAlgorithm::LeastRequest => Algorithm::LeastRequest,
+        BalanceAlgorithm::PeakEwma => Algorithm::PeakEwma,
+        BalanceAlgorithm::RingHash => Algorithm::RingHash,
+        BalanceAlgorithm::Maglev => Algorithm::Maglev,
+        BalanceAlgorithm::Random => Algorithm::Random,
+    }
+}
+
+// Names of headers were checked with the document; where one is none after all, there is nothing to hash.
+fn hash_on(written: &Written) -> Option<HashOn> {
+    Some(match written {
+        Written::Client => HashOn::Client,
+        Written::Address => HashOn::Address,
+        Written::Path => HashOn::Path,
+        Written::Header(name) => HashOn::Header(HeaderName::from_bytes(name.as_bytes()).ok()?),
+        Written::Query(name) => HashOn::Query(name.as_str().into()),
+        Written::Cookie(name) => HashOn::Cookie(name.as_str().into()),
+    })
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+}

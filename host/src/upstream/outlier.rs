@@ -1,0 +1,219 @@
+//! Outlier detection: an endpoint whose answers to real requests are bad goes out of use for a while. As in Envoy, with a
+//! larger share that may be out, and a probation: the first failure of one that came back sends it away again.
+//!
+//! What ends a request at the client is not counted here; see `server/request.rs`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::balance::{Balancer, Set};
+use super::vitals::{Failures, Vitals};
+use super::{Endpoint, InFlight};
+
+/// Endpoints that have to be compared for a success rate to stand out.
+const ENOUGH_ENDPOINTS: usize = 5;
+/// Requests of an interval that make a rate.
+const ENOUGH_REQUESTS: u32 = 100;
+/// Standard deviations below the mean.
+const STANDS_OUT: f64 = 1.9;
+/// And so much at least: of five endpoints, one that is a hair worse is always two deviations away.
+const LEAST_GAP: f64 = 0.05;
+
+/// When an endpoint goes out of use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outlier {
+    /// After so many 5xx in a row; 0 for never.
+    pub consecutive_5xx: u32,
+    /// After so many failures in a row that are a gateway's: 502, 503, 504, no connection, no answer; 0 for never.
+    pub consecutive_gateway: u32,
+    /// When its success rate of an interval stands out among five or more.
+    pub success_rate: bool,
+    /// The time between two looks at success rates; after each without an ejection, the next ejection is shorter.
+    pub interval: Duration,
+    /// How long it is out at first, and how much longer each further time.
+    pub base_ejection: Duration,
+    /// The longest that it is out.
+    pub max_ejection: Duration,
+    /// The share of the endpoints that may be out at once, between 0 and 1; one may in any case unless this is 0, and one
+    /// that is ready stays.
+    pub max_ejected: f64,
+}
+
+/// Why an endpoint went out of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// 5xx in a row.
+    Consecutive5xx,
+    /// A gateway's failures in a row.
+    ConsecutiveGateway,
+    /// Its success rate.
+    SuccessRate,
+}
+
+impl Reason {
+    /// All there are.
+    pub const ALL: [Reason; 3] = [Reason::Consecutive5xx, Reason::ConsecutiveGateway, Reason::SuccessRate];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Consecutive5xx => "consecutive_5xx",
+            Reason::ConsecutiveGateway => "consecutive_gateway",
+            Reason::SuccessRate => "success_rate",
+        }
+    }
+}
+
+impl Outlier {
+    /// Counts an answer, and ejects where it is one failure too many.
+    #[inline]
+    pub(super) fn count(&self, balancer: &Balancer, to: &InFlight, status: u16, now: Instant) {
+        if self.max_ejected == 0.0 {
+            return;
+        }
+        let failures = to.vitals.failures();
+        if self.success_rate && to.peers as usize >= ENOUGH_ENDPOINTS {
+            failures.requests.fetch_add(1, Ordering::Relaxed);
+            failures.successes.fetch_add(u32::from(status < 500), Ordering::Relaxed);
+        }
+        match status < 500 {
+            true => failures.forgive(),
+            false => self.count_failure(balancer, to, status, now),
+        }
+    }
+
+    #[cold]
+    fn count_failure(&self, balancer: &Balancer, endpoint: &Endpoint, status: u16, now: Instant) {
+        let failures = endpoint.vitals.failures();
+        let is_gateway = matches!(status, 502..=504);
+        if !is_gateway {
+            failures.consecutive_gateway.store(0, Ordering::Relaxed);
+        } else if one_too_many(&failures.consecutive_gateway, self.consecutive_gateway) {
+            self.eject(balancer, endpoint, Reason::ConsecutiveGateway, now);
+        }
+        if one_too_many(&failures.consecutive_5xx, self.consecutive_5xx) {
+            self.eject(balancer, endpoint, Reason::Consecutive5xx, now);
+        }
+    }
+
+    fn eject(&self, balancer: &Balancer, endpoint: &Endpoint, reason: Reason, now: Instant) {
+        let siblings = &endpoint.siblings;
+        // Whoever is ejecting at this moment may take the last place; the next failures come soon enough.
+        let Some(_alone) = siblings.try_ejecting() else { return };
+        if endpoint.vitals.flags().is_ejected() || !self.has_room(&balancer.set(), endpoint) {
+            return;
+        }
+        let times = endpoint.vitals.failures().times.fetch_add(1, Ordering::Relaxed) + 1;
+        let during = self.base_ejection.saturating_mul(times).min(self.max_ejection.max(self.base_ejection));
+        endpoint.vitals.eject(now + during);
+        siblings.ejected(reason);
+        siblings.changed();
+        tracing::warn!(upstream = %siblings.upstream, endpoint = %endpoint.authority, reason = reason.name(), ?during, "endpoint ejected");
+    }
+
+    /// Whether one more may be out, and another one is ready.
+    fn has_room(&self, set: &Set, endpoint: &Endpoint) -> bool {
+        let members = set.members();
+        let out = members.iter().filter(|member| member.endpoint.vitals.flags().is_ejected()).count();
+        let most = ((members.len() as f64 * self.max_ejected) as usize).max(1);
+        out < most && set.ready().any(|member| member.endpoint.serial != endpoint.serial)
+    }
+
+    // === in the background ===
+
+    /// Brings back those whose time is over.
+    pub(super) fn pardon(&self, set: &Set, now: Instant) {
+        for member in set.members() {
+            let vitals = &member.endpoint.vitals;
+            if vitals.flags().is_ejected() && vitals.is_ejection_over(now) {
+                self.bring_back(&member.endpoint, now);
+            }
+        }
+    }
+
+    /// Ends an ejection, on probation.
+    pub(super) fn bring_back(&self, endpoint: &Endpoint, now: Instant) {
+        let failures = endpoint.vitals.failures();
+        failures.consecutive_5xx.store(self.consecutive_5xx.saturating_sub(1), Ordering::Relaxed);
+        failures.consecutive_gateway.store(self.consecutive_gateway.saturating_sub(1), Ordering::Relaxed);
+        let latency = endpoint.siblings.typical_latency(now);
+        if endpoint.vitals.pardon() {
+            endpoint.vitals.ramp(now, latency);
+            endpoint.siblings.changed();
+            tracing::info!(upstream = %endpoint.siblings.upstream, endpoint = %endpoint.authority, "endpoint back from ejection");
+        }
+    }
+
+    /// The end of an interval: ejects those whose success rate stands out, and forgets what is past.
+    pub(super) fn review(&self, balancer: &Balancer, now: Instant) {
+        let set = balancer.set();
+        let members = set.members();
+        let rates: Vec<Option<f64>> = members.iter().map(|member| rate(&member.endpoint.vitals)).collect();
+        let lowest = self.success_rate.then(|| lowest_ordinary(rates.iter().flatten().copied())).flatten();
+        for (member, rate) in members.iter().zip(rates) {
+            if rate.zip(lowest).is_some_and(|(rate, lowest)| rate < lowest) {
+                self.eject(balancer, &member.endpoint, Reason::SuccessRate, now);
+            } else if !member.endpoint.vitals.flags().is_ejected() {
+                member.endpoint.vitals.failures().grow_milder();
+            }
+        }
+    }
+}
+
+impl Failures {
+    /// A success ends every row of failures.
+    #[inline]
+    fn forgive(&self) {
+        // Looked at first, since a look shares the line with other cores and a write does not.
+        if self.consecutive_5xx.load(Ordering::Relaxed) | self.consecutive_gateway.load(Ordering::Relaxed) != 0 {
+            self.consecutive_5xx.store(0, Ordering::Relaxed);
+            self.consecutive_gateway.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// An interval without an ejection makes the next one shorter.
+    fn grow_milder(&self) {
+        let _ = self.times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1));
+    }
+}
+
+/// Counts one more; true at the limit and at each multiple of it, in case there was no room before.
+fn one_too_many(row: &AtomicU32, limit: u32) -> bool {
+    let count = row.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    limit > 0 && count > 0 && count.is_multiple_of(limit)
+}
+
+/// The success rate of the interval that ends now, if there were requests enough.
+fn rate(vitals: &Vitals) -> Option<f64> {
+    let failures = vitals.failures();
+    let (requests, successes) = (failures.requests.swap(0, Ordering::Relaxed), failures.successes.swap(0, Ordering::Relaxed));
+    (requests >= ENOUGH_REQUESTS).then(|| f64::from(successes) / f64::from(requests))
+}
+
+/// The rate below which one stands out; none where too few can be compared.
+fn lowest_ordinary(rates: impl Iterator<Item = f64> + Clone) -> Option<f64> {
+    let count = rates.clone().count();
+    if count < ENOUGH_ENDPOINTS {
+        return None;
+    }
+    let mean = rates.clone().sum::<f64>() / count as f64;
+    let variance = rates.map(|rate| (rate - mean).powi(2)).sum::<f64>() / count as f64;
+    Some(mean - (STANDS_OUT * variance.sqrt()).max(LEAST_GAP))
+}
+
+impl Default for Outlier {
+    fn default() -> Self {
+        Self {
+            consecutive_5xx: 5,
+            consecutive_gateway: 5,
+            success_rate: true,
+            interval: Duration::from_secs(10),
+            base_ejection: Duration::from_secs(30),
+            max_ejection: Duration::from_secs(300),
+            max_ejected: 0.5,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

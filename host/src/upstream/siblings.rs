@@ -1,0 +1,128 @@
+//! What the endpoints of one upstream share, for as long as one of them is in use: counts, and a number that changes
+//! whenever one of them becomes ready or ceases to be.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::Endpoint;
+use super::outlier::Reason;
+use super::vitals::SEED;
+
+/// The endpoints of one upstream, by URL.
+pub struct Siblings {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    changes: CachePadded<AtomicU32>,
+    in_flight: CachePadded<AtomicU32>,
+    panic_picks: AtomicU64,
+    ejections: [AtomicU64; Reason::ALL.len()],
+    known: Mutex<HashMap<Url, Weak<Endpoint>>>,
+    ejecting: Mutex<()>,
+}
+
+/// Host and port, and whether with TLS.
+pub type Url = (Box<str>, bool);
+
+impl Siblings {
+    /// None yet.
+    pub fn new(upstream: &str) -> Self {
+        Self {
+            upstream: upstream.into(),
+            changes: CachePadded::default(),
+            in_flight: CachePadded::default(),
+            panic_picks: AtomicU64::default(),
+            ejections: Default::default(),
+            known: Mutex::default(),
+            ejecting: Mutex::default(),
+        }
+    }
+
+    /// Those in use.
+    pub fn all(&self) -> Vec<Arc<Endpoint>> {
+        let mut known = self.known.lock();
+        known.retain(|_, endpoint| endpoint.strong_count() > 0);
+        known.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The one with that URL, if it is in use.
+    pub(super) fn find(&self, url: &Url) -> Option<Arc<Endpoint>> {
+        self.known.lock().get(url).and_then(Weak::upgrade)
+    }
+
+    /// Keeps a new one in mind.
+    pub(super) fn add(&self, url: Url, endpoint: &Arc<Endpoint>) {
+        self.known.lock().insert(url, Arc::downgrade(endpoint));
+    }
+
+    /// The mean latency of those that are ready: what one that joins or comes back is taken to have, so that its slow
+    /// start alone decides how soon it gets its share.
+    pub fn typical_latency(&self, now: Instant) -> Duration {
+        let ready = self.all().into_iter().filter(|endpoint| endpoint.vitals.flags().is_ready());
+        let latencies: Vec<f64> = ready.map(|endpoint| endpoint.vitals.latency(now)).collect();
+        match latencies.len() {
+            0 => SEED,
+            count => Duration::from_nanos((latencies.iter().sum::<f64>() / count as f64) as u64),
+        }
+    }
+
+    // === readiness ===
+
+    /// A number that is another one after each change of readiness.
+    #[inline]
+    pub fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// One of them became ready, or ceased to be.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// The right to eject one, so that two are not ejected for the same last place. None while somebody else has it:
+    /// nobody waits here.
+    pub(super) fn try_ejecting(&self) -> Option<MutexGuard<'_, ()>> {
+        self.ejecting.try_lock()
+    }
+
+    // === counts ===
+
+    /// Requests in flight to all of them, where the balancer wants to know.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// One more.
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts a pick among all, because too few were ready.
+    pub(super) fn panicked(&self) {
+        self.panic_picks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Picks among all, because too few were ready.
+    pub fn panic_picks(&self) -> u64 {
+        self.panic_picks.load(Ordering::Relaxed)
+    }
+
+    /// Counts an ejection.
+    pub(super) fn ejected(&self, reason: Reason) {
+        self.ejections[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ejections for this reason.
+    pub fn ejections(&self, reason: Reason) -> u64 {
+        self.ejections[reason as usize].load(Ordering::Relaxed)
+    }
+}

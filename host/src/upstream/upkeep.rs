@@ -1,0 +1,98 @@
+//! What upstreams need done in the background: ejections end, success rates are compared, endpoints are asked how they
+//! are. One task for the whole process; it looks at the configuration of the moment, so nothing has to tell it of changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::health::{self, Check};
+use super::outlier::Outlier;
+use super::{Endpoint, Upstream};
+
+/// The time between two rounds: how late an ejection may end, or a new endpoint be asked for the first time.
+const ROUND: Duration = Duration::from_millis(200);
+
+/// Keeps the upstreams of the moment, for as long as the runtime lives.
+pub async fn keep(upstreams: impl Fn() -> Vec<Arc<Upstream>>) {
+    let mut keeper = Keeper::default();
+    let mut rounds = tokio::time::interval(ROUND);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        keeper.round(&upstreams(), Instant::now());
+    }
+}
+
+#[derive(Default)]
+struct Keeper {
+    /// When an upstream's interval ends, by its name.
+    reviews: HashMap<Arc<str>, Instant>,
+    /// Who is asked, by the endpoint's serial.
+    watches: HashMap<u64, Watch>,
+    round: u64,
+}
+
+/// A task that asks one endpoint.
+struct Watch {
+    endpoint: Arc<Endpoint>,
+    check: Arc<Check>,
+    outlier: Outlier,
+    task: JoinHandle<()>,
+    /// The last round that found a use for it.
+    round: u64,
+}
+
+impl Keeper {
+    fn round(&mut self, upstreams: &[Arc<Upstream>], now: Instant) {
+        self.round += 1;
+        for upstream in upstreams {
+            upstream.outlier.pardon(&upstream.balancer.set(), now);
+            self.review(upstream, now);
+            self.watch(upstream);
+        }
+        self.reviews.retain(|name, _| upstreams.iter().any(|upstream| upstream.name == *name));
+        let round = self.round;
+        self.watches.retain(|_, watch| watch.round == round || watch.end());
+    }
+
+    fn review(&mut self, upstream: &Upstream, now: Instant) {
+        let due = self.reviews.entry(Arc::clone(&upstream.name)).or_insert(now + upstream.outlier.interval);
+        if now >= *due {
+            *due = now + upstream.outlier.interval;
+            upstream.outlier.review(&upstream.balancer, now);
+        }
+    }
+
+    fn watch(&mut self, upstream: &Upstream) {
+        let Some(check) = &upstream.check else { return };
+        for member in upstream.balancer.set().members() {
+            let (endpoint, round) = (&member.endpoint, self.round);
+            let watch = self.watches.get_mut(&endpoint.serial).filter(|watch| watch.check == *check && watch.outlier == upstream.outlier);
+            match watch {
+                Some(watch) => watch.round = round,
+                None => {
+                    let watch = Watch::begin(endpoint, check, upstream.outlier, round);
+                    if let Some(replaced) = self.watches.insert(endpoint.serial, watch) {
+                        replaced.task.abort();
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn begin(endpoint: &Arc<Endpoint>, check: &Arc<Check>, outlier: Outlier, round: u64) -> Self {
+        let task = tokio::spawn(health::watch(Arc::clone(endpoint), Arc::clone(check), outlier));
+        Self { endpoint: Arc::clone(endpoint), check: Arc::clone(check), outlier, task, round }
+    }
+
+    /// Nobody wants to know any more. False, for who keeps it.
+    fn end(&self) -> bool {
+        self.task.abort();
+        health::forget(&self.endpoint);
+        false
+    }
+}
