@@ -28,7 +28,7 @@ fn print_row(name: &str, stretch: &Stretch) {
 }
 
 /// Five origins of which four go bad at once, under steady load, and come back.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn four_of_five_go_bad_and_nobody_notices_once_they_are_out() {
     let mut origins = Vec::new();
     for _ in 0..5 {
@@ -94,7 +94,7 @@ async fn four_of_five_go_bad_and_nobody_notices_once_they_are_out() {
 }
 
 /// Without checks, and one fault at a time: the real answers alone tell, and the endpoint is tried again by itself.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn real_answers_alone_take_an_endpoint_out_and_bring_it_back() {
     let mut origins = [OriginProcess::start().await, OriginProcess::start().await, OriginProcess::start().await];
     let names = origins.each_ref().map(|origin| origin.address().to_string());

@@ -72,6 +72,9 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.numbers.lock().free.push(self.index);
+        if self.vitals.flags().is_ejected() {
+            self.siblings.pardoned();
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode, uri::PathAndQuery};
+use arc_swap::ArcSwap;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, StatusCode};
 
-use super::Endpoint;
-use super::outlier::Outlier;
+use super::{Endpoint, Upstream};
 
 mod probe;
 
@@ -107,8 +108,9 @@ impl Record {
     }
 }
 
-/// Asks an endpoint until the task is aborted. What is found stays with the endpoint.
-pub(super) async fn watch(endpoint: Arc<Endpoint>, check: Arc<Check>, outlier: Outlier) {
+/// Asks an endpoint until the task is aborted. What is found stays with the endpoint. The upstream is as it was configured
+/// last.
+pub(super) async fn watch(endpoint: Arc<Endpoint>, check: Arc<Check>, upstream: Arc<ArcSwap<Upstream>>) {
     let mut record = Record { ejections: endpoint.vitals.failures().ejections(), ..Record::default() };
     tokio::time::sleep(check.interval.min(FIRST_WAIT).mul_f64(fastrand::f64() * SPREAD)).await;
     loop {
@@ -117,7 +119,7 @@ pub(super) async fn watch(endpoint: Arc<Endpoint>, check: Arc<Check>, outlier: O
         settle(&endpoint, record.take(good, endpoint.vitals.healthy(), &check), &answer);
         let ejected = endpoint.vitals.flags().is_ejected();
         if record.acquits(good, endpoint.vitals.failures().ejections(), &check) && ejected {
-            outlier.bring_back(&endpoint, Instant::now());
+            upstream.load().outlier.bring_back(&endpoint, Instant::now());
         }
         let wait = record.wait(!endpoint.vitals.flags().is_unhealthy(), &check);
         tokio::time::sleep(wait.mul_f64(1.0 - SPREAD + fastrand::f64() * 2.0 * SPREAD)).await;

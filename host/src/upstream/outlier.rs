@@ -107,7 +107,6 @@ impl Outlier {
         let during = self.base_ejection.saturating_mul(times).min(self.max_ejection.max(self.base_ejection));
         endpoint.vitals.eject(now + during);
         siblings.ejected(reason);
-        siblings.changed();
         tracing::warn!(upstream = %siblings.upstream, endpoint = %endpoint.authority, reason = reason.name(), ?during, "endpoint ejected");
     }
 
@@ -122,8 +121,11 @@ impl Outlier {
     // === in the background ===
 
     /// Brings back those whose time is over.
-    pub(super) fn pardon(&self, set: &Set, now: Instant) {
-        for member in set.members() {
+    pub(super) fn pardon(&self, balancer: &Balancer, now: Instant) {
+        if balancer.siblings().out() == 0 {
+            return;
+        }
+        for member in balancer.set().members() {
             let vitals = &member.endpoint.vitals;
             if vitals.flags().is_ejected() && vitals.is_ejection_over(now) {
                 self.bring_back(&member.endpoint, now);
@@ -139,7 +141,7 @@ impl Outlier {
         let latency = endpoint.siblings.typical_latency(now);
         if endpoint.vitals.pardon() {
             endpoint.vitals.ramp(now, latency);
-            endpoint.siblings.changed();
+            endpoint.siblings.pardoned();
             tracing::info!(upstream = %endpoint.siblings.upstream, endpoint = %endpoint.authority, "endpoint back from ejection");
         }
     }

@@ -20,6 +20,7 @@ pub struct Siblings {
     changes: CachePadded<AtomicU32>,
     in_flight: CachePadded<AtomicU32>,
     panic_picks: AtomicU64,
+    out: AtomicU32,
     ejections: [AtomicU64; Reason::ALL.len()],
     known: Mutex<HashMap<Url, Weak<Endpoint>>>,
     ejecting: Mutex<()>,
@@ -36,6 +37,7 @@ impl Siblings {
             changes: CachePadded::default(),
             in_flight: CachePadded::default(),
             panic_picks: AtomicU64::default(),
+            out: AtomicU32::default(),
             ejections: Default::default(),
             known: Mutex::default(),
             ejecting: Mutex::default(),
@@ -116,9 +118,22 @@ impl Siblings {
         self.panic_picks.load(Ordering::Relaxed)
     }
 
-    /// Counts an ejection.
+    /// One of them was ejected.
     pub(super) fn ejected(&self, reason: Reason) {
         self.ejections[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.out.fetch_add(1, Ordering::Relaxed);
+        self.changed();
+    }
+
+    /// An ejection has ended, if only because the endpoint is gone.
+    pub(super) fn pardoned(&self) {
+        self.out.fetch_sub(1, Ordering::Relaxed);
+        self.changed();
+    }
+
+    /// How many are ejected.
+    pub fn out(&self) -> u32 {
+        self.out.load(Ordering::Relaxed)
     }
 
     /// Ejections for this reason.

@@ -17,7 +17,7 @@ const KEY: &str = "x-key";
 pub struct Group {
     pub upstream: Upstream,
     pub endpoints: Vec<Arc<Endpoint>>,
-    pub registry: Endpoints,
+    pub _registry: Endpoints,
     pub now: Instant,
 }
 
@@ -53,7 +53,7 @@ impl Group {
             credentials: None,
             metrics: metrics.upstream("group"),
         };
-        Self { upstream, endpoints, registry, now: Instant::now() }
+        Self { upstream, endpoints, _registry: registry, now: Instant::now() }
     }
 
     /// Moves the clock.
@@ -103,6 +103,6 @@ impl Group {
 
     /// What the background does, at this time.
     pub fn pardon(&self) {
-        self.upstream.outlier.pardon(&self.upstream.balancer.set(), self.now);
+        self.upstream.outlier.pardon(&self.upstream.balancer, self.now);
     }
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 
 use super::health::{self, Check};
-use super::outlier::Outlier;
 use super::{Endpoint, Upstream};
 
 /// The time between two rounds: how late an ejection may end, or a new endpoint be asked for the first time.
@@ -27,8 +27,8 @@ pub async fn keep(upstreams: impl Fn() -> Vec<Arc<Upstream>>) {
 
 #[derive(Default)]
 struct Keeper {
-    /// When an upstream's interval ends, by its name.
-    reviews: HashMap<Arc<str>, Instant>,
+    /// When an upstream's interval ends, and the last round that found it, by its name.
+    reviews: HashMap<Arc<str>, (Instant, u64)>,
     /// Who is asked, by the endpoint's serial.
     watches: HashMap<u64, Watch>,
     round: u64,
@@ -38,7 +38,7 @@ struct Keeper {
 struct Watch {
     endpoint: Arc<Endpoint>,
     check: Arc<Check>,
-    outlier: Outlier,
+    upstream: Arc<ArcSwap<Upstream>>,
     task: JoinHandle<()>,
     /// The last round that found a use for it.
     round: u64,
@@ -48,45 +48,53 @@ impl Keeper {
     fn round(&mut self, upstreams: &[Arc<Upstream>], now: Instant) {
         self.round += 1;
         for upstream in upstreams {
-            upstream.outlier.pardon(&upstream.balancer.set(), now);
+            upstream.outlier.pardon(&upstream.balancer, now);
             self.review(upstream, now);
             self.watch(upstream);
         }
-        self.reviews.retain(|name, _| upstreams.iter().any(|upstream| upstream.name == *name));
         let round = self.round;
+        self.reviews.retain(|_, (_, seen)| *seen == round);
         self.watches.retain(|_, watch| watch.round == round || watch.end());
     }
 
     fn review(&mut self, upstream: &Upstream, now: Instant) {
-        let due = self.reviews.entry(Arc::clone(&upstream.name)).or_insert(now + upstream.outlier.interval);
+        let next = now + upstream.outlier.interval;
+        let (due, seen) = self.reviews.entry(Arc::clone(&upstream.name)).or_insert((next, 0));
+        *seen = self.round;
         if now >= *due {
-            *due = now + upstream.outlier.interval;
+            *due = next;
             upstream.outlier.review(&upstream.balancer, now);
         }
     }
 
-    fn watch(&mut self, upstream: &Upstream) {
+    fn watch(&mut self, upstream: &Arc<Upstream>) {
         let Some(check) = &upstream.check else { return };
         for member in upstream.balancer.set().members() {
             let (endpoint, round) = (&member.endpoint, self.round);
-            let watch = self.watches.get_mut(&endpoint.serial).filter(|watch| watch.check == *check && watch.outlier == upstream.outlier);
-            match watch {
-                Some(watch) => watch.round = round,
-                None => {
-                    let watch = Watch::begin(endpoint, check, upstream.outlier, round);
-                    if let Some(replaced) = self.watches.insert(endpoint.serial, watch) {
-                        replaced.task.abort();
-                    }
-                }
+            if let Some(watch) = self.watches.get_mut(&endpoint.serial).filter(|watch| watch.check == *check) {
+                watch.go_on(upstream, round);
+                continue;
+            }
+            let watch = Watch::begin(endpoint, check, upstream, round);
+            if let Some(replaced) = self.watches.insert(endpoint.serial, watch) {
+                replaced.task.abort();
             }
         }
     }
 }
 
 impl Watch {
-    fn begin(endpoint: &Arc<Endpoint>, check: &Arc<Check>, outlier: Outlier, round: u64) -> Self {
-        let task = tokio::spawn(health::watch(Arc::clone(endpoint), Arc::clone(check), outlier));
-        Self { endpoint: Arc::clone(endpoint), check: Arc::clone(check), outlier, task, round }
+    fn begin(endpoint: &Arc<Endpoint>, check: &Arc<Check>, upstream: &Arc<Upstream>, round: u64) -> Self {
+        let upstream = Arc::new(ArcSwap::new(Arc::clone(upstream)));
+        let task = tokio::spawn(health::watch(Arc::clone(endpoint), Arc::clone(check), Arc::clone(&upstream)));
+        Self { endpoint: Arc::clone(endpoint), check: Arc::clone(check), upstream, task, round }
+    }
+
+    fn go_on(&mut self, upstream: &Arc<Upstream>, round: u64) {
+        self.round = round;
+        if !Arc::ptr_eq(&self.upstream.load(), upstream) {
+            self.upstream.store(Arc::clone(upstream));
+        }
     }
 
     /// Nobody wants to know any more. False, for who keeps it.

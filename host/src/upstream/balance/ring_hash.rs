@@ -5,12 +5,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::hash_key::mixed;
 
-/// The fewest points on a ring.
-const LEAST: u64 = 1_024;
-/// The most.
+/// Points of an endpoint of mean weight, however many there are: if it depended on that, keys of others would move when one
+/// leaves. Shares are even to about 5 %, and two endpoints have the 1,024 points that a ring should have at least.
+const EACH: u64 = 512;
+/// The most points on a ring.
 const MOST: u64 = 8_000_000;
-/// Points of an endpoint of mean weight: its share is then even to about 8 %.
-const EACH: u64 = 160;
 
 /// Points in the order of the ring.
 pub struct Ring {
@@ -48,6 +47,6 @@ impl Ring {
 /// Points of each, by weight.
 fn counts(endpoints: &[(&str, u32)]) -> impl Iterator<Item = u64> {
     let total: u64 = endpoints.iter().map(|(_, weight)| u64::from(*weight)).sum();
-    let points = (EACH * endpoints.len() as u64).clamp(LEAST, MOST);
+    let points = (EACH * endpoints.len() as u64).min(MOST);
     endpoints.iter().map(move |(_, weight)| (u64::from(*weight) * points).div_ceil(total.max(1)))
 }

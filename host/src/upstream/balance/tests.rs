@@ -11,12 +11,12 @@ const ALL: [Algorithm; 6] =
 
 const PICKS: u64 = 20_000;
 
-/// How far a share may be from what it should be, relative to that: the points of a ring are thrown at random, 160 for an
+/// How far a share may be from what it should be, relative to that: the points of a ring are thrown at random, 512 for an
 /// endpoint; a Maglev table is exact; what is left is chance, five standard deviations of it.
 fn tolerance(algorithm: Algorithm) -> f64 {
     match algorithm {
         Algorithm::RoundRobin => 0.001,
-        Algorithm::RingHash => 0.40,
+        Algorithm::RingHash => 0.30,
         _ => 0.12,
     }
 }
