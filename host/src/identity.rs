@@ -2,6 +2,7 @@
 //! Answers in memory only; what has to be fetched is fetched in the background, by `jwks`, `introspection` and
 //! `credentials`, which is about the gateway itself: its own tokens towards upstreams.
 
+pub mod address;
 pub mod api_key;
 pub mod claims;
 pub mod client;

@@ -257,6 +257,29 @@ async fn a_token_survives_a_reload() {
 }
 
 #[tokio::test]
+async fn an_issuer_by_its_name_says_itself_where_its_tokens_are() {
+    let issuer = Origin::start(|request| match request.target() {
+        "/.well-known/openid-configuration" => {
+            let issuer = format!("http://{}", request.header("host").expect("HTTP/1.1 has a host"));
+            Answer::json(200, &json!({"issuer": issuer, "jwks_uri": issuer, "token_endpoint": format!("{issuer}/elsewhere")}))
+        }
+        "/elsewhere" => granted(1, 3_600),
+        _ => Answer::new(404, &[], ""),
+    })
+    .await;
+    let upstream = Origin::saying("through").await;
+    let yaml = configuration(&issuer.url(), &upstream.url()).replace(&format!("token_url: \"{}/token\"", issuer.url()), "issuer: main");
+    let yaml = format!(
+        "{yaml}issuers: [{{name: main, issuer: \"{}\", algorithms: [RS256], audiences: [a], jwks: {{url: \"{}/jwks\"}}}}]\n",
+        issuer.url(),
+        issuer.url()
+    );
+    let gateway = Setup::new(&yaml).file("secret", "s3cret").start().await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    assert_eq!(upstream.request().header("authorization").as_deref(), Some("Bearer token-1"));
+}
+
+#[tokio::test]
 async fn tokens_are_nowhere_in_logs_and_metrics() {
     let house = House::new(3_600, |_| Answer::ok("through")).await;
     assert_eq!(house.gateway.get("/").await.status, 200);

@@ -10,7 +10,8 @@ use std::{
 };
 
 use gatehouse_tests::{
-    Answer, Gateway, Origin, Request, Setup, ask, get,
+    Answer, Gateway, IdentityProvider, Origin, Request, Setup, ask, get,
+    identity_provider::{CLIENT, GATEWAY, Kind},
     latency::Latencies,
     origin::{Recorded, nobody},
     tokens::{AUDIENCE, ISSUER, SigningKey, seconds_from_now},
@@ -79,6 +80,12 @@ fn inactive() -> Answer {
 fn switch(on: bool) -> (Arc<AtomicBool>, Arc<AtomicBool>) {
     let switch = Arc::new(AtomicBool::new(on));
     (switch.clone(), switch)
+}
+
+/// What an issuer publishes about itself, at whatever address it is.
+fn metadata(request: &Recorded) -> Value {
+    let issuer = format!("http://{}", request.header("host").expect("HTTP/1.1 has a host"));
+    json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks"), "introspection_endpoint": format!("{issuer}/elsewhere")})
 }
 
 /// The token that a question is about.
@@ -330,12 +337,105 @@ async fn a_slow_issuer_slows_no_other_route_of_its_worker() {
 }
 
 #[tokio::test]
+async fn without_a_url_the_issuer_is_asked_where_it_is_asked() {
+    let issuer = Origin::start(|request| match request.target() {
+        "/.well-known/openid-configuration" => Answer::json(200, &metadata(request)),
+        "/elsewhere" => active(json!({})),
+        _ => Answer::new(404, &[], ""),
+    })
+    .await;
+    let origin = Origin::saying("through").await;
+    let yaml = configuration(&issuer.url(), "", "{issuer: main}", &origin.url())
+        .replace(&format!("issuer: \"{ISSUER}\""), &format!("issuer: \"{}\"", issuer.url()))
+        .replace(&format!("url: \"{}/introspect?v=1\", ", issuer.url()), "");
+    let gateway = Setup::new(&yaml).file("secret", "s").start().await;
+    assert_eq!(gateway.ask(bearing("token")).await.status, 200);
+    let asked: Vec<_> = issuer.requests().iter().map(|request| format!("{} {}", request.method(), request.target())).collect();
+    assert_eq!(asked, ["GET /.well-known/openid-configuration", "POST /elsewhere"]);
+}
+
+#[tokio::test]
+async fn an_issuer_that_cannot_say_where_it_is_asked_is_refused_and_one_that_does_not_lets_nobody_in() {
+    let origin = Origin::saying("through").await;
+    let yaml = configuration("", "", "{issuer: main}", &origin.url()).replace("url: \"/introspect?v=1\", ", "");
+    let unsafe_one = yaml.replace(ISSUER, "http://issuer.example");
+    let (code, text) = Setup::new(&unsafe_one).file("secret", "s").start_refused().await;
+    assert!(code == Some(78) && text.contains("issuers[0].introspection"), "plain http to another machine: {text}");
+    let silent = Origin::start(|_| Answer::new(404, &[], "")).await;
+    let gateway = Setup::new(&yaml.replace(ISSUER, &silent.url())).file("secret", "s").start().await;
+    assert_eq!(gateway.ask(bearing("token")).await.status, 503);
+    assert_eq!(origin.hits(), 0);
+}
+
+#[tokio::test]
 async fn connections_to_the_issuer_are_used_again() {
     let house = House::new("", "{issuer: main}", |_| active(json!({}))).await;
     for number in 0..10 {
         assert_eq!(house.status(&format!("token-{number}")).await, 200);
     }
     assert_eq!((house.issuer.hits(), house.issuer.connections()), (10, 1));
+}
+
+#[tokio::test]
+async fn a_real_provider_is_asked_and_a_revocation_noticed_within_the_cache_time() {
+    let (mut provider, origin) = (IdentityProvider::start().await, Origin::saying("through").await);
+    let gateway = real(&provider, "audiences: [api]", &origin.url()).await;
+    let token = provider.token(Kind::Opaque, "orders.read").await;
+    assert_eq!(gateway.ask(bearing(&token)).await.status, 200);
+    assert_eq!(origin.request().header("x-user").as_deref(), Some(CLIENT), "the client is its own subject");
+    assert_eq!(gateway.ask(bearing("made-up")).await.status, 401);
+    let narrow = provider.token(Kind::Opaque, "orders.write").await;
+    assert_eq!(gateway.ask(bearing(&narrow)).await.status, 403, "another scope");
+    provider.revoke(&token).await;
+    let began = Instant::now();
+    while gateway.ask(bearing(&token)).await.status == 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() < Duration::from_millis(1_500), "after {:?}", began.elapsed());
+    assert_eq!(gateway.ask(bearing(&token)).await.status, 401);
+    let fresh = provider.token(Kind::Opaque, "orders.read").await;
+    provider.stop().await;
+    assert_eq!(gateway.ask(bearing(&fresh)).await.status, 503, "nobody to ask");
+}
+
+#[tokio::test]
+async fn one_gateway_gets_a_token_of_a_real_provider_and_another_lets_it_in_for_that() {
+    let (provider, origin) = (IdentityProvider::start().await, Origin::saying("through").await);
+    let back = real(&provider, "", &origin.url()).await;
+    let credentials = format!("{{issuer: main, client_id: {GATEWAY}, client_secret: {{file: $DIR/secret}}, scopes: [orders.read]}}");
+    let front = Setup::new(&format!(
+        "
+        issuers: [{{name: main, issuer: \"{}\", audiences: [api], algorithms: [RS256]}}]
+        upstreams: [{{name: back, endpoints: [{{url: \"http://{}\"}}], auth: {{client_credentials: {credentials}}}}}]
+        routes: [{{name: all, upstream: back}}]
+        ",
+        provider.issuer(),
+        back.address()
+    ));
+    let front = front.file("secret", IdentityProvider::secret(GATEWAY)).start().await;
+    let response = front.ask(bearing("the-clients-own")).await;
+    assert_eq!((response.status, response.text().as_str()), (200, "through"), "{}", response.head);
+    assert_eq!(origin.request().header("x-user").as_deref(), Some(GATEWAY), "the back knows the front, not its client");
+}
+
+/// A gateway that asks a real provider, wherever that says it is asked.
+async fn real(provider: &IdentityProvider, audiences: &str, origin: &str) -> Gateway {
+    let issuer = provider.issuer();
+    let yaml = format!(
+        "
+        issuers:
+          - name: main
+            issuer: \"{issuer}\"
+            introspection: {{client_id: {GATEWAY}, client_secret: {{file: $DIR/secret}}, cache: 1s}}
+            {audiences}
+        upstreams: [{{name: origin, endpoints: [{{url: \"{origin}\"}}]}}]
+        routes:
+          - name: all
+            chain: [{{plugin: oauth2-introspection, config: {{issuer: main, scopes: [orders.read], claims_to_headers: {{client_id: x-user}}}}}}]
+            upstream: origin
+        "
+    );
+    Setup::new(&yaml).file("secret", IdentityProvider::secret(GATEWAY)).start().await
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ fn review_meaning(draft: &Draft, built_ins: &[&str], whole: bool, holes: &Holes)
     let mut findings = Findings::default();
     let names = Names::collect(draft, built_ins, whole, &mut findings);
     gateway::review(draft, &mut findings);
-    upstreams::review(draft, &mut findings);
+    upstreams::review(draft, &names, &mut findings);
     identity::review(draft, &mut findings);
     clients::review(draft, &mut findings);
     plugins::review(draft, &names, &mut findings);

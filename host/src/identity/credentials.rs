@@ -24,7 +24,11 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::identity::{
-    fetch::post::{Form, Post},
+    address::{Address, AddressError, Endpoint, Source},
+    fetch::{
+        Fetch, FetchError,
+        post::{Form, Post},
+    },
     form,
     issuer::Secret,
 };
@@ -34,8 +38,8 @@ use answer::{Granted, NoToken};
 /// Which token. Two that are equal are the same token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// The token endpoint.
-    pub token_url: String,
+    /// How the token endpoint is known.
+    pub endpoint: Source,
     /// The gateway's id there.
     pub client_id: String,
     /// The gateway's secret there.
@@ -57,7 +61,7 @@ pub struct Bearer {
 /// The one place that a token comes from.
 pub struct TokenSource {
     settings: Settings,
-    url: Uri,
+    address: Arc<Address>,
     token: ArcSwapOption<Bearer>,
     wake: Arc<Notify>,
     attempts: watch::Sender<Attempt>,
@@ -77,11 +81,6 @@ struct Attempt {
 #[error("there is no token for the upstream: its token endpoint does not give one")]
 pub struct Unavailable;
 
-/// An address that tokens cannot be fetched from.
-#[derive(Debug, Error)]
-#[error("{0:?} is not an http or https address of a host")]
-pub struct BadUrl(String);
-
 /// Sources in use, so that upstreams and reloads that agree on one share its token.
 #[derive(Default)]
 pub struct TokenSources(Mutex<HashMap<Settings, Weak<TokenSource>>>);
@@ -90,7 +89,7 @@ pub struct TokenSources(Mutex<HashMap<Settings, Weak<TokenSource>>>);
 
 impl TokenSources {
     /// The source of this token.
-    pub fn get(&self, settings: Settings) -> Result<Arc<TokenSource>, BadUrl> {
+    pub fn get(&self, settings: Settings) -> Result<Arc<TokenSource>, AddressError> {
         let mut known = self.0.lock();
         known.retain(|_, source| source.strong_count() > 0);
         if let Some(source) = known.get(&settings).and_then(Weak::upgrade) {
@@ -107,8 +106,9 @@ impl TokenSources {
     }
 
     /// Keeps a token at hand for each source in use. To be called after each reload.
-    pub fn attend(&self, runtime: &Handle, http: &Arc<impl Post>) {
+    pub fn attend(&self, runtime: &Handle, http: &Arc<impl Post + Fetch>) {
         for source in self.0.lock().values().filter_map(Weak::upgrade) {
+            source.address.attend(runtime, http);
             if !source.attended.swap(true, Relaxed) {
                 runtime.spawn(keep(Arc::downgrade(&source), Arc::clone(&source.wake), Arc::clone(http)));
             }
@@ -133,9 +133,9 @@ impl TokenSource {
     // An upstream that refuses every token must not have us fetch one for each request.
     const GIVE_UP_FLOOR: Duration = Duration::from_secs(10);
 
-    fn new(settings: Settings) -> Result<Self, BadUrl> {
+    fn new(settings: Settings) -> Result<Self, AddressError> {
         Ok(Self {
-            url: form::address(&settings.token_url).ok_or_else(|| BadUrl(settings.token_url.clone()))?,
+            address: Arc::new(Address::new(settings.endpoint.clone(), Endpoint::Token)?),
             settings,
             token: ArcSwapOption::empty(),
             wake: Arc::default(),
@@ -190,28 +190,25 @@ impl TokenSource {
     }
 
     async fn fetch(&self, http: &impl Post) -> Result<Granted, NoToken> {
-        let posted = http.post(&self.form(), Self::TIMEOUT).await?;
+        let url = timeout(Self::TIMEOUT, self.address.find()).await.map_err(|_| FetchError::Late(Self::TIMEOUT))?;
+        let posted = http.post(&self.form(url), Self::TIMEOUT).await?;
         answer::read(&posted)
     }
 
-    fn form(&self) -> Form {
+    fn form(&self, url: Uri) -> Form {
         let scope = self.settings.scopes.join(" ");
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
         fields.extend(self.settings.audience.as_deref().map(|audience| ("audience", audience)));
-        Form {
-            url: self.url.clone(),
-            authorization: form::basic(&self.settings.client_id, &self.settings.client_secret),
-            fields: form::fields(&fields),
-        }
+        Form { url, authorization: form::basic(&self.settings.client_id, &self.settings.client_secret), fields: form::fields(&fields) }
     }
 
     // When to fetch the next one. The token's life is counted from when it was asked for, which is not after it began.
     fn accept(&self, granted: Granted, asked: Instant, failures: u32) -> Instant {
-        let url = &self.settings.token_url;
+        let endpoint = &self.settings.endpoint;
         match failures {
-            0 => debug!(url, lifetime = ?granted.lifetime, "got a token for upstreams"),
-            _ => info!(url, failures, "the token endpoint gives tokens again"),
+            0 => debug!(?endpoint, lifetime = ?granted.lifetime, "got a token for upstreams"),
+            _ => info!(?endpoint, failures, "the token endpoint gives tokens again"),
         }
         let bearer = Bearer { authorization: granted.authorization, expires: asked + granted.lifetime };
         self.token.store(Some(Arc::new(bearer)));
@@ -220,11 +217,11 @@ impl TokenSource {
     }
 
     fn failed(&self, error: &NoToken, failures: u32) -> Instant {
-        let url = &self.settings.token_url;
+        let endpoint = &self.settings.endpoint;
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         match failures {
-            1 => warn!(url, %error, cause, "no new token for upstreams; the one there is serves until it expires"),
-            _ => debug!(url, %error, cause, failures, "no new token for upstreams"),
+            1 => warn!(?endpoint, %error, cause, "no new token for upstreams; the one there is serves until it expires"),
+            _ => debug!(?endpoint, %error, cause, failures, "no new token for upstreams"),
         }
         let now = Instant::now();
         self.attempts.send_replace(Attempt { failed: Some(now) });

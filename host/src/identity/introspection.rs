@@ -10,7 +10,13 @@ use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use crate::identity::{digest::Digest, fetch::post::Post, form, issuer::Secret, token::Token};
+use crate::identity::{
+    address::{AddressError, Source},
+    digest::Digest,
+    fetch::{Fetch, post::Post},
+    issuer::Secret,
+    token::Token,
+};
 
 pub use introspector::{Introspector, Outcome};
 
@@ -25,8 +31,8 @@ pub struct Settings {
     pub audiences: Vec<String>,
     /// How far its clock may be from ours.
     pub leeway: Duration,
-    /// The endpoint.
-    pub url: String,
+    /// How the endpoint is known.
+    pub endpoint: Source,
     /// The gateway's id there.
     pub client_id: String,
     /// The gateway's secret there.
@@ -67,14 +73,6 @@ pub enum Refusal {
     Unavailable,
 }
 
-/// What is wrong with how an issuer is to be asked.
-#[derive(Debug, Error)]
-pub enum IntrospectionError {
-    /// An address that cannot be asked.
-    #[error("{0:?} is not an http or https address of a host")]
-    BadUrl(String),
-}
-
 /// The issuers that are asked about tokens.
 #[derive(Default)]
 pub struct Introspection {
@@ -85,14 +83,11 @@ pub struct Introspection {
 
 impl Introspection {
     /// Adds an issuer. One that is in `previous` with the same settings goes on with what it said.
-    pub fn add(&mut self, settings: Settings, previous: Option<&Self>) -> Result<(), IntrospectionError> {
+    pub fn add(&mut self, settings: Settings, previous: Option<&Self>) -> Result<(), AddressError> {
         let known = previous.and_then(|previous| previous.introspectors.iter().find(|known| *known.settings() == settings));
         let introspector = match known {
             Some(known) => Arc::clone(known),
-            None => {
-                let url = form::address(&settings.url).ok_or_else(|| IntrospectionError::BadUrl(settings.url.clone()))?;
-                Arc::new(Introspector::new(settings, url))
-            }
+            None => Arc::new(Introspector::new(settings)?),
         };
         self.introspectors.push(introspector);
         Ok(())
@@ -137,7 +132,7 @@ impl Introspection {
     }
 
     /// Sends what is asked here from now on to the issuers.
-    pub fn serve(&self, runtime: &Handle, http: &Arc<impl Post>) {
+    pub fn serve(&self, runtime: &Handle, http: &Arc<impl Post + Fetch>) {
         self.introspectors.iter().for_each(|introspector| introspector.serve(runtime, http));
     }
 

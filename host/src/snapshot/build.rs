@@ -16,7 +16,7 @@ use crate::config::document::{self, Document};
 use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources};
 use crate::identity::credentials::{self, TokenSource, TokenSources};
 use crate::identity::issuer::Secret;
-use crate::identity::{Introspection, Issuers, KeySource, Refresh, Settings, introspection};
+use crate::identity::{Introspection, Issuers, KeySource, Refresh, Settings, address, introspection};
 use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::UsageSpec;
@@ -185,14 +185,25 @@ impl<'a> Build<'a> {
             }
         };
         let settings = credentials::Settings {
-            token_url: configured.token_url.clone(),
+            endpoint: self.token_endpoint(configured),
             client_id: configured.client_id.clone(),
             client_secret,
             scopes: configured.scopes.clone(),
             audience: configured.audience.clone(),
         };
         let source = self.builder.tokens.get(settings);
-        source.map_err(|error| self.found(path.key("token_url"), Code::Value, &configured.token_url, error.to_string())).ok()
+        let key = if configured.token_url.is_some() { "token_url" } else { "issuer" };
+        let got = configured.token_url.as_deref().or(configured.issuer.as_deref()).unwrap_or_default();
+        source.map_err(|error| self.found(path.key(key), Code::Value, got, format!("an address to ask at, but {error}"))).ok()
+    }
+
+    /// References were checked with the document.
+    fn token_endpoint(&self, configured: &document::ClientCredentials) -> address::Source {
+        let named = |name: &String| self.document.issuers.iter().find(|issuer| issuer.name == *name);
+        match (&configured.token_url, configured.issuer.as_ref().and_then(named)) {
+            (None, Some(issuer)) => address::Source::Issuer(issuer.issuer.clone()),
+            (url, _) => address::Source::Url(url.clone().unwrap_or_default()),
+        }
     }
 
     // === routes ===
@@ -415,7 +426,8 @@ impl<'a> Build<'a> {
             };
             let settings = introspection_settings(issuer, configured, secret);
             if let Err(error) = introspection.add(settings, previous.map(|snapshot| &*snapshot.introspection)) {
-                self.found(path.key("url"), Code::Value, &configured.url, error.to_string());
+                let got = configured.url.as_deref().unwrap_or("no url");
+                self.found(path.key("url"), Code::Value, got, format!("an address to ask at, but {error}"));
             }
         }
         Arc::new(introspection)
@@ -525,7 +537,7 @@ fn introspection_settings(issuer: &document::Issuer, configured: &document::Intr
         issuer: issuer.issuer.clone(),
         audiences: issuer.audiences.clone(),
         leeway: issuer.leeway.into(),
-        url: configured.url.clone(),
+        endpoint: configured.url.clone().map_or_else(|| address::Source::Issuer(issuer.issuer.clone()), address::Source::Url),
         client_id: configured.client_id.clone(),
         client_secret: secret,
         timeout: configured.timeout.into(),

@@ -31,7 +31,9 @@ fn review_issuer(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
     }
     if let Some(introspection) = &issuer.introspection {
         let at = at.key("introspection");
-        rules::check(&at.key("url"), &introspection.url, rules::fetch_url, findings);
+        if let Some(url) = &introspection.url {
+            rules::check(&at.key("url"), url, rules::fetch_url, findings);
+        }
         rules::check(&at.key("client_id"), &introspection.client_id, rules::not_empty, findings);
         review_secret(&at.key("client_secret"), &introspection.client_secret, findings);
         positive(&at.key("timeout"), introspection.timeout, findings);

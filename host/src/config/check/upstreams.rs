@@ -6,6 +6,7 @@ use super::Findings;
 use super::draft::Draft;
 use super::gateway::positive;
 use super::identity::review_secret;
+use super::names::{self, Names};
 use super::rules;
 use crate::config::document::{
     ActiveHealth, Balance, BalanceAlgorithm, CircuitBreaker, ClientCredentials, Discovery, Endpoint, Health, Retry, Upstream,
@@ -19,12 +20,16 @@ use crate::config::text::HashOn;
 pub(super) const LARGEST_WEIGHT: u32 = 1_000_000;
 
 /// Checks every upstream.
-pub(super) fn review(draft: &Draft, findings: &mut Findings) {
+pub(super) fn review(draft: &Draft, names: &Names<'_>, findings: &mut Findings) {
     for slot in &draft.upstreams {
         let Ok(upstream) = &slot.item else { continue };
         let root = Place::root(slot.file);
         let list = root.key("upstreams");
-        review_upstream(&list.index(slot.index), upstream, findings);
+        let at = list.index(slot.index);
+        review_upstream(&at, upstream, findings);
+        if let Some(auth) = &upstream.auth {
+            review_credentials(&at.key("auth").key("client_credentials"), &auth.client_credentials, names, findings);
+        }
     }
 }
 
@@ -63,9 +68,6 @@ fn review_upstream(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings)
     }
     if let Some(retry) = &upstream.retry {
         review_retry(&at.key("retry"), retry, findings);
-    }
-    if let Some(auth) = &upstream.auth {
-        review_credentials(&at.key("auth").key("client_credentials"), &auth.client_credentials, findings);
     }
 }
 
@@ -186,8 +188,14 @@ fn review_retry(at: &Place<'_>, retry: &Retry, findings: &mut Findings) {
     }
 }
 
-fn review_credentials(at: &Place<'_>, credentials: &ClientCredentials, findings: &mut Findings) {
-    rules::check(&at.key("token_url"), &credentials.token_url, rules::fetch_url, findings);
+fn review_credentials(at: &Place<'_>, credentials: &ClientCredentials, names: &Names<'_>, findings: &mut Findings) {
+    exactly_one(at, &["token_url", "issuer"], &[credentials.token_url.is_some(), credentials.issuer.is_some()], findings);
+    if let Some(url) = &credentials.token_url {
+        rules::check(&at.key("token_url"), url, rules::fetch_url, findings);
+    }
+    if let Some(issuer) = &credentials.issuer {
+        names::expect(&at.key("issuer"), "an issuer", issuer, &names.issuers, findings);
+    }
     rules::check(&at.key("client_id"), &credentials.client_id, rules::not_empty, findings);
     review_secret(&at.key("client_secret"), &credentials.client_secret, findings);
     let scopes = at.key("scopes");

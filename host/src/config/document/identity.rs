@@ -87,8 +87,9 @@ pub struct Secret {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Introspection {
-    /// The introspection endpoint.
-    pub url: String,
+    /// The introspection endpoint. Without it, the issuer is asked where it is (OpenID Connect Discovery, RFC 8414).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// The gateway's own client id there.
     pub client_id: String,
     /// The gateway's own secret there.

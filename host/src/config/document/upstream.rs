@@ -53,8 +53,12 @@ pub struct UpstreamAuth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCredentials {
-    /// The token endpoint.
-    pub token_url: String,
+    /// The token endpoint; exactly one of this and `issuer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
+    /// The name of an issuer, which is asked where its token endpoint is (OpenID Connect Discovery, RFC 8414).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// The gateway's own client id there.
     pub client_id: String,
     /// The gateway's own secret there.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -23,8 +23,12 @@ use super::{
 };
 use crate::identity::{
     Verified,
+    address::{Address, AddressError, Endpoint},
     digest::{Digest, DigestHasher},
-    fetch::post::{Form, Post},
+    fetch::{
+        Fetch, FetchError,
+        post::{Form, Post, Posted},
+    },
     form,
 };
 
@@ -34,7 +38,7 @@ pub type Outcome = Result<Arc<Verified>, Refusal>;
 /// An issuer at work.
 pub struct Introspector {
     settings: Settings,
-    url: Uri,
+    address: Arc<Address>,
     believed: Cache<Digest, Arc<Belief>, DigestHasher>,
     refused: Cache<Digest, (Refusal, Instant), DigestHasher>,
     traffic: Mutex<Traffic>,
@@ -79,20 +83,21 @@ impl Introspector {
     // While the issuer is down a token is believed up to its `exp`, and up to a day.
     const LONGEST_STALE: Duration = Duration::from_secs(24 * 3_600);
 
-    pub(super) fn new(settings: Settings, url: Uri) -> Self {
+    pub(super) fn new(settings: Settings) -> Result<Self, AddressError> {
+        let address = Arc::new(Address::new(settings.endpoint.clone(), Endpoint::Introspection)?);
         let kept = if settings.allow_stale { Self::LONGEST_STALE } else { settings.cache };
         let believed = Cache::builder().max_capacity(Self::BELIEF_BYTES).weigher(|_: &Digest, belief: &Arc<Belief>| belief.weight);
         let refused = Cache::builder().max_capacity(Self::REFUSALS).time_to_live(settings.negative_cache);
         let (questions, inbox) = mpsc::unbounded_channel();
-        Self {
-            url,
+        Ok(Self {
+            address,
             believed: believed.time_to_live(kept).build_with_hasher(DigestHasher::default()),
             refused: refused.build_with_hasher(DigestHasher::default()),
             traffic: Mutex::default(),
             questions,
             inbox: Mutex::new(Some(inbox)),
             settings,
-        }
+        })
     }
 
     /// Its settings.
@@ -123,7 +128,8 @@ impl Introspector {
     }
 
     /// Sends what is asked here to the issuer, until it is dropped. Does nothing the second time.
-    pub fn serve(self: &Arc<Self>, runtime: &Handle, http: &Arc<impl Post>) {
+    pub fn serve(self: &Arc<Self>, runtime: &Handle, http: &Arc<impl Post + Fetch>) {
+        self.address.attend(runtime, http);
         if let Some(inbox) = self.inbox.lock().take() {
             runtime.spawn(serve(Arc::downgrade(self), inbox, Arc::clone(http)));
         }
@@ -157,7 +163,7 @@ impl Introspector {
     async fn settle(&self, question: Question, http: &impl Post) {
         // Whatever happens here, nobody finds the question in the list afterwards.
         let _leaving = Leaving { introspector: self, digest: question.digest };
-        let asked = http.post(&self.form(&question.token), self.settings.timeout).await.map_err(NoAnswer::from);
+        let asked = self.send(&question.token, http).await.map_err(NoAnswer::from);
         let now = SystemTime::now();
         let answer = asked.and_then(|posted| answer::read(&posted, &self.settings, now));
         self.tell_breaker(question.pass, &answer);
@@ -169,9 +175,16 @@ impl Introspector {
         let _ = question.answer.send(Some(outcome));
     }
 
-    fn form(&self, token: &str) -> Form {
+    // In time, even where it is not known yet whom to ask.
+    async fn send(&self, token: &str, http: &impl Post) -> Result<Posted, FetchError> {
+        let (limit, began) = (self.settings.timeout, Instant::now());
+        let url = timeout(limit, self.address.find()).await.map_err(|_| FetchError::Late(limit))?;
+        http.post(&self.form(url, token), limit.saturating_sub(began.elapsed())).await
+    }
+
+    fn form(&self, url: Uri, token: &str) -> Form {
         Form {
-            url: self.url.clone(),
+            url,
             authorization: form::basic(&self.settings.client_id, &self.settings.client_secret),
             fields: form::fields(&[("token", token), ("token_type_hint", "access_token")]),
         }
