@@ -1,5 +1,7 @@
 //! The composition root: builds the parts, starts the workers, reloads, drains.
 
+mod memory;
+
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -102,10 +104,9 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let builder =
         Arc::new(Builder { loader, endpoints, tokens: TokenSources::default(), metrics: metrics.clone(), buckets: Arc::clone(&buckets) });
 
-    let loaded = settings.config.load().map_err(StartError::Config)?;
-    let snapshot = build(&builder, &loaded, None, 1).map_err(StartError::Config)?;
-    let files = settings.config.files(&loaded);
-    let document = kept(loaded);
+    let config = Arc::new(settings.config);
+    let Prepared { snapshot, document, files } =
+        prepare(&config, &builder, None, 1).map_err(|(_, problems)| StartError::Config(problems))?;
     applied(&metrics, &snapshot);
     let log = AccessLog::start(target(&document.access_log), metrics.access_log_dropped())
         .map_err(|error| StartError::Machine { what: "access log".into(), cause: error.to_string() })?;
@@ -125,7 +126,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let mut gateway = Gateway {
         fingerprint: files.as_ref().map(Files::fingerprint),
         files,
-        config: Arc::new(settings.config),
+        config,
         builder,
         workers: Vec::new(),
         listening: HashMap::new(),
@@ -351,30 +352,21 @@ impl Gateway {
     }
 
     async fn try_reload(&mut self) -> Result<(), (&'static str, StartError)> {
-        let loaded = self.load().await.map_err(|error| ("invalid", error))?;
-        let (snapshot, loaded) = self.rebuild(loaded).await.map_err(|error| ("plugin", error))?;
-        let bound = self.bind(&loaded.document).map_err(|error| ("listener", error))?;
-        self.files = self.config.files(&loaded);
-        self.swap(snapshot, kept(loaded), bound);
+        let Prepared { snapshot, document, files } = self.prepare().await?;
+        let bound = self.bind(&document).map_err(|error| ("listener", error))?;
+        self.files = files;
+        self.swap(snapshot, document, bound);
         Ok(())
     }
 
-    /// Read on a thread of its own: a large configuration must not keep tokens waiting that are asked about meanwhile.
-    async fn load(&self) -> Result<Loaded, StartError> {
-        let config = Arc::clone(&self.config);
-        match tokio::task::spawn_blocking(move || config.load()).await {
-            Ok(loaded) => loaded.map_err(StartError::Config),
-            Err(error) => Err(StartError::Machine { what: "reading the configuration".into(), cause: error.to_string() }),
-        }
-    }
-
-    async fn rebuild(&self, loaded: Loaded) -> Result<(Snapshot, Loaded), StartError> {
-        let (builder, current, revision) = (Arc::clone(&self.builder), self.shared.current.load_full(), self.revision + 1);
-        let built =
-            tokio::task::spawn_blocking(move || build(&builder, &loaded, Some(&current), revision).map(|snapshot| (snapshot, loaded)));
-        match built.await {
-            Ok(built) => built.map_err(StartError::Config),
-            Err(error) => Err(StartError::Machine { what: "building the configuration".into(), cause: error.to_string() }),
+    /// Everything that takes time, on a thread of its own: meanwhile signals and the admin listener are heard.
+    async fn prepare(&self) -> Result<Prepared, (&'static str, StartError)> {
+        let (config, builder) = (Arc::clone(&self.config), Arc::clone(&self.builder));
+        let (current, revision) = (self.shared.current.load_full(), self.revision + 1);
+        let prepared = tokio::task::spawn_blocking(move || prepare(&config, &builder, Some(&current), revision)).await;
+        match prepared {
+            Ok(prepared) => prepared.map_err(|(reason, problems)| (reason, StartError::Config(problems))),
+            Err(error) => Err(("plugin", StartError::Machine { what: "building the configuration".into(), cause: error.to_string() })),
         }
     }
 
@@ -382,7 +374,7 @@ impl Gateway {
         self.revision = snapshot.revision;
         self.collector.send_replace(collector(&snapshot));
         let snapshot = Arc::new(snapshot);
-        self.shared.current.store(Arc::clone(&snapshot));
+        tokio::spawn(memory::retire(self.shared.current.swap(Arc::clone(&snapshot))));
         for bound in bound {
             self.listen(&document, bound);
         }
@@ -451,8 +443,27 @@ impl ConfigSource {
     }
 }
 
-fn build(builder: &Builder, loaded: &Loaded, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Problems> {
-    builder.build(loaded, previous, revision).map_err(|findings| Problems::new(loaded.sources.locate(findings)))
+/// What a configuration comes to.
+struct Prepared {
+    snapshot: Snapshot,
+    /// What is left of the document: see [`kept`].
+    document: Document,
+    files: Option<Files>,
+}
+
+/// Reads, checks and builds a configuration, or says what is wrong with it and which reason counts it. Blocks.
+fn prepare(
+    config: &ConfigSource,
+    builder: &Builder,
+    previous: Option<&Snapshot>,
+    revision: u64,
+) -> Result<Prepared, (&'static str, Problems)> {
+    let loaded = config.load().map_err(|problems| ("invalid", problems))?;
+    let built = builder.build(&loaded, previous, revision);
+    let snapshot = built.map_err(|findings| ("plugin", Problems::new(loaded.sources.locate(findings))))?;
+    let prepared = Prepared { snapshot, files: config.files(&loaded), document: kept(loaded) };
+    memory::give_back();
+    Ok(prepared)
 }
 
 /// The part of a document that is compared with the next one. The rest, with the texts it came from, would be as large

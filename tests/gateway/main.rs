@@ -26,6 +26,7 @@ mod plugins;
 mod problems;
 mod reload;
 mod routing;
+mod scale;
 mod tidy;
 mod tls;
 mod token_attacks;
