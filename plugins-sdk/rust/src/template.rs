@@ -75,10 +75,10 @@ impl Template {
     /// of the path and the query are decoded.
     #[must_use]
     pub fn render_json(&self, request: &Request) -> Option<String> {
-        if let [Piece::Variable { variable, default: None }] = &*self.0 {
-            if let Some(json) = variable.json(request) {
-                return Some(json);
-            }
+        if let [Piece::Variable { variable, default: None }] = &*self.0
+            && let Some(json) = variable.json(request)
+        {
+            return Some(json);
         }
         let text = self.render_with(|variable| variable.value(request), variable::decoded)?;
         Some(Value::from(text).to_string())

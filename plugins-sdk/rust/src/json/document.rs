@@ -237,7 +237,7 @@ impl<'a> Node<'a> {
             (Self::Object(members), Step::Each) => members.iter_mut().try_for_each(|(_, member)| member.put(rest, value)),
             (Self::Array(items), Step::To(at)) => put_item(items, at, rest, value),
             (Self::Array(items), Step::Each) => items.iter_mut().try_for_each(|item| item.put(rest, value)),
-            (raw, Step::Each) if raw.is_null() => Ok(()),
+            // The path says each, and there is none.
             (raw, _) if raw.is_null() => Ok(()),
             (Self::Raw(_), _) => Err(Blocked),
         }
