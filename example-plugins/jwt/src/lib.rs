@@ -4,29 +4,23 @@
 
 extern crate alloc;
 
-mod bearer;
-mod refusal;
-
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gatehouse_plugin::header::{HeaderName, QuotableText, is_value};
-use gatehouse_plugin::{Changes, Error, Needs, Plugin, Request, Result, Verdict, jwt, next};
+use gatehouse_plugin::bearer::{self, Challenges, Credentials};
+use gatehouse_plugin::claims::ClaimHeaders;
+use gatehouse_plugin::header::QuotableText;
+use gatehouse_plugin::jwt::{self, Refusal, Verified};
+use gatehouse_plugin::{Changes, Error, Needs, Plugin, Reply, Request, Result, Verdict, next};
 use serde::Deserialize;
-
-use crate::bearer::Credentials;
-use crate::refusal::Refusals;
 
 struct Jwt {
     issuers: Vec<String>,
     required: bool,
     scopes: Vec<QuotableText>,
-    claims: Vec<String>,
-    /// The header of each claim in `claims`.
-    headers: Vec<HeaderName>,
+    claims_to_headers: ClaimHeaders,
     forward: bool,
-    refusals: Refusals,
+    challenges: Challenges,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +35,7 @@ struct Config {
     #[serde(default)]
     scopes: Vec<QuotableText>,
     #[serde(default)]
-    claims_to_headers: BTreeMap<String, HeaderName>,
+    claims_to_headers: ClaimHeaders,
     #[serde(default)]
     forward: bool,
     #[serde(default = "default_realm")]
@@ -52,17 +46,10 @@ impl Plugin for Jwt {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self> {
-        let refusals = Refusals::new(&config.realm, &config.scopes);
+        let challenges = Challenges::new(&config.realm, &config.scopes);
         let issuers = issuers(config.issuer, config.issuers)?;
-        let (claims, headers): (Vec<_>, Vec<_>) = config.claims_to_headers.into_iter().unzip();
-        if headers.iter().enumerate().any(|(at, header)| headers[..at].contains(header)) {
-            return Err("claims_to_headers: two claims have the same header".into());
-        }
-        if headers.iter().any(|header| header.as_str() == "authorization") {
-            return Err("claims_to_headers: got authorization, want a header that holds no credentials".into());
-        }
-        let Config { required, scopes, forward, .. } = config;
-        Ok(Self { issuers, required, scopes, claims, headers, forward, refusals })
+        let Config { required, scopes, claims_to_headers, forward, .. } = config;
+        Ok(Self { issuers, required, scopes, claims_to_headers, forward, challenges })
     }
 
     fn config_schema() -> Option<&'static str> {
@@ -76,39 +63,34 @@ impl Plugin for Jwt {
     fn on_request(&self, request: Request) -> Result<Verdict> {
         let token = match bearer::credentials(&request) {
             Credentials::Token(token) => token,
-            Credentials::None if self.required => return Ok(self.refusals.missing().into()),
-            Credentials::None => return Ok(self.without_claims(next()).into()),
-            Credentials::Ambiguous => return Ok(self.refusals.ambiguous().into()),
+            Credentials::None if self.required => return Ok(self.challenges.missing().into()),
+            Credentials::None => return Ok(self.claims_to_headers.remove(next()).into()),
+            Credentials::Ambiguous => return Ok(self.challenges.ambiguous().into()),
         };
-        match jwt::verify(token, &self.issuers, &self.claims) {
-            Err(jwt::Refusal::KeysUnavailable) => Ok(self.refusals.keys_unavailable().into()),
-            Err(refusal) => Ok(self.refusals.invalid(refusal).into()),
-            Ok(verified) if !self.may(&verified) => Ok(self.refusals.insufficient_scope().into()),
+        match jwt::verify(token, &self.issuers, self.claims_to_headers.claims()) {
+            Err(refusal) => Ok(self.refused(refusal).into()),
+            Ok(verified) if !self.may(&verified) => Ok(self.challenges.insufficient_scope().into()),
             Ok(verified) => Ok(self.passed(verified.claims).into()),
         }
     }
 }
 
 impl Jwt {
-    fn may(&self, verified: &jwt::Verified) -> bool {
+    fn refused(&self, refusal: Refusal) -> Reply {
+        match refusal {
+            Refusal::KeysUnavailable => self.challenges.unavailable(),
+            refusal => self.challenges.invalid(refusal == Refusal::Expired),
+        }
+    }
+
+    fn may(&self, verified: &Verified) -> bool {
         self.scopes.iter().all(|scope| verified.has_scope(scope.as_str()))
     }
 
     /// The request of a client with a good token.
     fn passed(&self, claims: Vec<Option<String>>) -> Changes {
         let changes = if self.forward { next() } else { next().remove_header("authorization") };
-        self.headers.iter().zip(claims).fold(changes, |changes, (header, claim)| {
-            // A claim that would be no header value is left out: it must not fault the plugin, nor split a header.
-            match claim.filter(|claim| is_value(claim.as_bytes())) {
-                Some(claim) => changes.set_header(header, claim),
-                None => changes.remove_header(header),
-            }
-        })
-    }
-
-    /// A client's own copy of a claim's header would pass for the claim.
-    fn without_claims(&self, changes: Changes) -> Changes {
-        self.headers.iter().fold(changes, Changes::remove_header)
+        self.claims_to_headers.write(changes, claims)
     }
 }
 

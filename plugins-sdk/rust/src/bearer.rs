@@ -47,7 +47,7 @@ fn parse(line: &[u8]) -> Credentials<'_> {
     }
     let token = rest.trim_ascii();
     // A comma or a space would be a second token. Whatever else is wrong with it, the gateway sees.
-    match token.is_empty() || token.iter().any(|byte| b" ,".contains(byte)) {
+    match token.is_empty() || memchr::memchr2(b' ', b',', token).is_some() {
         true => Credentials::Ambiguous,
         false => Credentials::Token(token),
     }
