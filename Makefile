@@ -16,7 +16,7 @@ GUESTS = --workspace --exclude gatehouse --exclude gatehouse-tests --exclude gat
 
 test: setup setup-tests
 	@echo "== building the gateway, its plugins and the tests (the first time takes several minutes: wasmtime is large)"
-	$(CARGO) build --bins --tests --examples $(HOST)
+	$(CARGO) build --bins --tests --examples --benches $(HOST)
 	@echo "== running the tests of the SDK and the plugins"
 	$(CARGO) test $(GUESTS)
 	@echo "== running the tests of the gateway"

@@ -44,6 +44,7 @@ impl Bench {
         let (fetch, _) = tokio::sync::mpsc::unbounded_channel();
         let services = Services {
             issuers: Arc::new(Issuers::build(vec![issuer()], None).expect("a good issuer")),
+            introspection: Arc::default(),
             clients: Arc::new(Clients::default()),
             buckets: Arc::new(Table::new(1_000)),
             clock: Clock::start(),
