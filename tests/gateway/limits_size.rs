@@ -111,9 +111,10 @@ async fn a_response_that_is_known_to_be_too_long_is_not_passed_on() {
     assert_eq!(gateway.get("/out/fits").await.body.len(), 1000, "the limit itself passes");
     gateway.get("/out/long").await.assert_problem(502, "body_too_large");
     Http2::connect(gateway.address()).await.get("/out/long").await.assert_problem(502, "body_too_large");
-    let line = gateway.access_log(3).await.remove(1);
-    assert_eq!(line["error"], "body_too_large", "{line}");
-    assert!(line["flags"].to_string().contains("TL"), "{line}");
+    let log = gateway.access_log(3).await;
+    let cut: Vec<_> = log.iter().filter(|line| line["error"] == "body_too_large").collect();
+    assert_eq!(cut.len(), 2, "{log:?}");
+    assert!(cut.iter().all(|line| line["flags"].to_string().contains("TL")), "{cut:?}");
 }
 
 #[tokio::test]
