@@ -38,7 +38,10 @@ impl Config {
         if self.credentials {
             self.check_credentials(&origins)?;
         }
-        let reflects = self.headers == ["*"];
+        // The Fetch standard takes a `*` for a name once there are credentials, and never lets it stand for `authorization`.
+        let reflects = self.headers.iter().any(|name| name == "*");
+        // Methods are compared to the letter, and browsers send these in capitals.
+        self.methods.iter_mut().for_each(|method| method.make_ascii_uppercase());
         Ok(Cors {
             origins,
             methods: joined("methods", &self.methods)?,

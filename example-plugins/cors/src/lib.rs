@@ -90,7 +90,10 @@ impl Cors {
         let mut changes = next()
             .on_response_remove_header("access-control-allow-origin")
             .on_response_remove_header("access-control-allow-credentials")
-            .on_response_remove_header("access-control-expose-headers");
+            .on_response_remove_header("access-control-expose-headers")
+            .on_response_remove_header("access-control-allow-methods")
+            .on_response_remove_header("access-control-allow-headers")
+            .on_response_remove_header("access-control-max-age");
         if self.varies() {
             // Also where there is no Origin: a cache must not hand that answer to a request that has one.
             changes = changes.on_response_add_header("vary", "Origin");

@@ -23,6 +23,7 @@ impl Origins {
         let mut origins = Self { all: false, exact: Vec::new(), wildcards: Vec::new() };
         for mut text in texts {
             text.make_ascii_lowercase();
+            drop_default_port(&mut text);
             origins.add(text)?;
         }
         Ok(origins)
@@ -76,6 +77,15 @@ fn is_between(origin: &str, before: &str, after: &str) -> bool {
     middle.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)))
 }
 
+// Browsers leave it out.
+fn drop_default_port(text: &mut String) {
+    for (scheme, port) in [("https://", ":443"), ("http://", ":80")] {
+        if text.starts_with(scheme) && text.ends_with(port) {
+            text.truncate(text.len() - port.len());
+        }
+    }
+}
+
 fn is_authority(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)
 }
@@ -105,6 +115,9 @@ mod tests {
         check("https://*.example.com", "https://evil.com/.example.com", false);
         check("https://*.example.com", "https://evil.com:1@x.example.com", false);
         check("https://*.example.com:8443", "https://x.example.com:8443", true);
+        check("https://a.example:443", "https://a.example", true);
+        check("http://*.example.com:80", "http://x.example.com", true);
+        check("http://a.example:443", "http://a.example:443", true);
         check("null", "null", true);
         check("https://a.example", "null", false);
         check("*", "https://anything", true);

@@ -28,6 +28,9 @@ fn answer(plugin: &Tested, request: Request) -> Answer {
     let upstream = Answer::new(200)
         .with_header("access-control-allow-origin", "https://upstream.example")
         .with_header("access-control-allow-credentials", "true")
+        .with_header("access-control-allow-methods", "DELETE")
+        .with_header("access-control-allow-headers", "x-upstream")
+        .with_header("access-control-max-age", "86400")
         .with_header("vary", "Accept");
     plugin.send(request).forwarded().respond(upstream)
 }
@@ -77,6 +80,9 @@ fn an_answer_to_another_origin_or_none_allows_nothing_and_still_varies() {
         let answer = answer(&plugin, request);
         assert_eq!(answer.header("access-control-allow-origin"), None, "not even the upstream's own");
         assert_eq!(answer.header("access-control-allow-credentials"), None, "nor its credentials");
+        for name in ["access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"] {
+            assert_eq!(answer.header(name), None, "nor its {name}");
+        }
         assert_eq!(answer.header_lines("vary"), ["Accept", "Origin"], "a cache keeps it apart");
     }
 }
@@ -98,6 +104,19 @@ fn the_headers_asked_for_are_allowed_by_a_star() {
         .header("access-control-request-method", "PUT")
         .header("access-control-request-headers", "x-a, b c");
     assert_eq!(plugin.send(odd).answered().header("access-control-allow-headers"), None, "only names are echoed");
+}
+
+#[test]
+fn a_star_among_names_is_still_one() {
+    let plugin = plugin(r#"{"origins": ["https://app.example"], "headers": ["*", "authorization"], "credentials": true}"#);
+    let answer = plugin.send(preflight(ORIGIN)).answered();
+    assert_eq!(answer.header("access-control-allow-headers"), Some("x-a, content-type"), "browsers would take it for a name");
+}
+
+#[test]
+fn methods_in_small_letters_are_those_that_browsers_send() {
+    let plugin = plugin(r#"{"origins": ["https://app.example"], "methods": ["get", "Put"]}"#);
+    assert_eq!(plugin.send(preflight(ORIGIN)).answered().header("access-control-allow-methods"), Some("GET, PUT"));
 }
 
 #[track_caller]
