@@ -223,11 +223,12 @@ async fn with_no_endpoint_ready_the_answer_is_there_at_once() {
 #[tokio::test]
 async fn checks_ask_what_they_are_told_to() {
     let origin = Origin::start(|request| match request.target() {
-        "/ready" => Answer::new(418, &[], ""),
+        "/ready?deep=1" => Answer::new(418, &[], ""),
         _ => Answer::ok("served"),
     })
     .await;
-    let settings = "health: {active: {path: /ready, interval: 100ms, expect: [\"418\"], headers: {x-check: \"yes\", host: ready.example}}}";
+    let settings =
+        "health: {active: {path: \"/ready?deep=1\", interval: 100ms, expect: [418], headers: {x-check: \"yes\", host: ready.example}}}";
     let gateway = Gateway::start(&upstream(settings, &[origin.url()])).await;
     origin.wait_for_hits(3).await;
     let check = &origin.requests()[0];

@@ -77,13 +77,17 @@ impl<'a> Misfits<'a> {
     }
 
     fn wrong_type(&mut self, error: &ValidationError<'_>, kind: &TypeKind) {
+        if self.schema_around(error).is_some_and(is_secret) {
+            // Its value is not repeated: it may be the secret itself.
+            return self.findings.add(Finding::new(self.spot(error), Code::Type, "a value", "{env: NAME} or {file: PATH}"));
+        }
         let types = types_of(kind);
         let format = self.schema_around(error).and_then(|schema| schema["format"].as_str()).and_then(schema::find_format);
         let want = match format {
             Some(format) => format.want.to_string(),
             None => one_of(&types.iter().filter(|kind| **kind != JsonType::Null).map(|kind| type_name(*kind)).collect::<Vec<_>>()),
         };
-        let hint = type_hint(error.instance(), &types, want.starts_with("a duration"));
+        let hint = type_hint(error.instance(), &types, &want);
         let finding = Finding::new(self.spot(error), Code::Type, describe(error.instance()), want);
         self.findings.add(finding.maybe_hint(hint));
     }
@@ -220,10 +224,16 @@ fn type_name(kind: JsonType) -> &'static str {
     }
 }
 
-fn type_hint(value: &Value, types: &[JsonType], duration: bool) -> Option<String> {
+// What a `Secret` is in a schema: two keys that say where it is.
+fn is_secret(schema: &Value) -> bool {
+    schema["properties"].as_object().is_some_and(|keys| keys.len() == 2 && ["env", "file"].iter().all(|key| keys.contains_key(*key)))
+}
+
+fn type_hint(value: &Value, types: &[JsonType], want: &str) -> Option<String> {
     let wants = |kind| types.contains(&kind);
     match value {
-        Value::Number(number) if duration => Some(format!("write {number}s for seconds")),
+        Value::Number(number) if want.starts_with("a duration") => Some(format!("write {number}s for seconds")),
+        Value::Number(number) if want.starts_with("a percentage") => Some(format!("write {number}%")),
         Value::Number(_) | Value::Bool(_) if wants(JsonType::String) => Some(format!("write \"{value}\" in quotes")),
         Value::String(text) if wants(JsonType::Boolean) => match text.as_str() {
             "yes" | "on" | "y" => Some("write true".into()),

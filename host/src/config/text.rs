@@ -1,6 +1,7 @@
 //! Values with a written form of their own: addresses, networks, digests, dates, log targets.
 //! `Text` ties one parser to serde and to the JSON Schema, so both refuse the same things.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +9,9 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 
 /// A value read from a string. The error of `FromStr` says what is wrong with it.
 pub trait Text: FromStr<Err = String> + Display {
@@ -111,7 +115,6 @@ text!(Cidr, "gatehouse-cidr", "a network such as 10.0.0.0/8 or an address");
 text!(Sha256, "gatehouse-sha256", "64 hex digits");
 text!(Timestamp, "gatehouse-timestamp", "a date and time such as 2027-01-31T12:00:00Z");
 text!(LogTarget, "gatehouse-log-target", "stdout, stderr, off or the path of a file");
-text!(Statuses, "gatehouse-statuses", "a status such as 204, a class such as 2xx or a range such as 200-399");
 text!(HashOn, "gatehouse-hash-on", "client, address, path, header:NAME, query:NAME or cookie:NAME");
 
 // === impl Address ===
@@ -266,6 +269,40 @@ impl Display for HashOn {
 }
 
 // === impl Statuses ===
+
+impl Text for Statuses {
+    const FORMAT: &'static str = "gatehouse-statuses";
+    const WANT: &'static str = "a status such as 204, a class such as 2xx or a range such as 200-399";
+}
+
+// Not by `text!`: one status is a number to YAML, and nobody would think of quotes.
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        text.parse().map_err(|reason| de::Error::custom(format!("{text:?}: {reason}; want {}", Self::WANT)))
+    }
+}
+
+impl Serialize for Statuses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Statuses {
+    fn schema_name() -> Cow<'static, str> {
+        "Statuses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "integer"], "format": Self::FORMAT, "minimum": 100, "maximum": 599, "description": Self::WANT
+        })
+    }
+}
 
 impl FromStr for Statuses {
     type Err = String;

@@ -76,6 +76,16 @@ pub(crate) fn path_value(text: &str) -> Result<(), Wanted> {
     Ok(())
 }
 
+/// What a health check asks for: a path, with a query if need be.
+pub(super) fn probe_target(text: &str) -> Result<(), Wanted> {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    path_value(path)?;
+    if query.chars().any(|c| c == '#' || c.is_whitespace() || c.is_control()) {
+        return Err("a query without #, blanks and control characters".into());
+    }
+    Ok(())
+}
+
 /// A method of HTTP, which is upper case by custom and case-sensitive by rule.
 pub(super) fn method(text: &str) -> Result<(), Wanted> {
     if text.chars().any(|c| c.is_ascii_lowercase()) {

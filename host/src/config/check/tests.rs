@@ -457,6 +457,28 @@ upstreams:
 }
 
 #[test]
+fn a_health_check_may_ask_with_a_query_and_expect_a_number() {
+    let upstream = |active: &str| format!("upstreams: [{{name: a, endpoints: [{{url: 'http://a:1'}}], health: {{active: {active}}}}}]\n");
+    accepts(&upstream("{path: '/ready?deep=1&x=%2f', expect: [204, 4xx, '302']}"));
+    refuses(&upstream("{path: '/ready?a#b', expect: [99]}"), &["1:104: upstreams[0].health.active.expect[0]: got 99, want 100 or more"]);
+    refuses(
+        &upstream("{path: '/ready?a#b'}"),
+        &["1:81: upstreams[0].health.active.path: got \"/ready?a#b\", want a query without #, blanks and control characters"],
+    );
+}
+
+#[test]
+fn a_number_without_its_unit_and_a_secret_in_the_clear_are_told_what_to_write() {
+    refuses(
+        "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}], balance: {overload: 25}, auth: {client_credentials: {token_url: 'https://i/t', client_id: g, client_secret: hunter2}}}]\n",
+        &[
+            "1:77: upstreams[0].balance.overload: got 25, want a percentage such as 20% (hint: write 25%)",
+            "1:165: upstreams[0].auth.client_credentials.client_secret: got a value, want {env: NAME} or {file: PATH}",
+        ],
+    );
+}
+
+#[test]
 fn issuers_keep_their_rules() {
     let text = "\
 issuers:

@@ -146,7 +146,7 @@ fn review_health(at: &Place<'_>, health: &Health, findings: &mut Findings) {
 }
 
 fn review_active(at: &Place<'_>, active: &ActiveHealth, findings: &mut Findings) {
-    rules::check(&at.key("path"), &active.path, rules::path_value, findings);
+    rules::check(&at.key("path"), &active.path, rules::probe_target, findings);
     positive(&at.key("interval"), active.interval, findings);
     positive(&at.key("timeout"), active.timeout, findings);
     at_least_one(&at.key("healthy"), active.healthy, findings);

@@ -134,7 +134,7 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActiveHealth {
-    /// The path to ask for.
+    /// The path to ask for, with a query if need be.
     pub path: String,
     /// Statuses of good answers.
     #[serde(default = "success_or_redirect")]
