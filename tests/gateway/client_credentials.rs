@@ -241,6 +241,8 @@ async fn an_endpoint_that_gives_no_token_has_requests_refused_in_bounded_time() 
     let upstream = Origin::saying("through").await;
     let gateway = start(&format!("http://{}", nobody()), &upstream.url()).await;
     gateway.get("/").await.assert_problem(503, "upstream_connect");
+    let times = gateway.metrics().await.sum("gatehouse_upstream_duration_seconds_count", &[]);
+    assert_eq!(times, 0.0, "what was never sent took the upstream no time");
     let log = gateway.wait_for_log("says what is wrong", |line| line.contains("no new token for upstreams")).await;
     assert!(!log.contains("s3cret") && !log.contains("Z2F0ZXdheTpzM2NyZXQ"), "and keeps the secret: {log}");
 }

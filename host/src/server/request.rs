@@ -243,7 +243,10 @@ async fn send(
     let took = began.elapsed();
     facts.upstream_took = Some(took);
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
-    connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
+    // A request that was never sent is none of the upstream's.
+    if sent.as_ref().err().is_none_or(SendError::is_of_endpoint) {
+        connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
+    }
     let of_endpoint = |error: &SendError| error.is_of_endpoint() && !connection.is_clients_fault(&facts.received);
     if sent.as_ref().err().is_none_or(of_endpoint) {
         upstream.learn(endpoint, status, took, began);

@@ -74,7 +74,8 @@ fn lifetime(members: &Map<String, Value>) -> Result<Duration, NoToken> {
     let seconds = match members.get("expires_in") {
         None | Some(Value::Null) => return Ok(DEFAULT_LIFETIME),
         Some(Value::String(text)) => text.parse().ok(),
-        Some(value) => value.as_u64(),
+        // Some write it with a fraction, which is cut off; a cast of one that is too large ends at the largest.
+        Some(value) => value.as_u64().or_else(|| value.as_f64().map(|seconds| seconds as u64)),
     };
     match seconds {
         Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds).min(LONGEST_LIFETIME)),
@@ -102,6 +103,7 @@ mod tests {
         for (body, seconds) in [
             (r#"{"access_token":"abc","token_type":"Bearer","expires_in":3600}"#, 3_600),
             (r#"{"access_token":"abc","token_type":"bearer","expires_in":"3599","scope":"a"}"#, 3_599),
+            (r#"{"access_token":"abc","token_type":"Bearer","expires_in":3600.0}"#, 3_600),
             (r#"{"access_token":"abc","token_type":"Bearer"}"#, 300),
             (r#"{"access_token":"abc","token_type":"Bearer","expires_in":18446744073709551615}"#, 86_400),
         ] {
@@ -126,6 +128,7 @@ mod tests {
             (r#"{"access_token":"abc","access_token":"def","token_type":"Bearer"}"#, "JSON"),
             (r#"{"access_token":"abc","token_type":"Bearer","expires_in":0}"#, "expires_in"),
             (r#"{"access_token":"abc","token_type":"Bearer","expires_in":-1}"#, "expires_in"),
+            (r#"{"access_token":"abc","token_type":"Bearer","expires_in":0.5}"#, "expires_in"),
             (r#"{"access_token":"abc","token_type":"Bearer","expires_in":"soon"}"#, "expires_in"),
         ] {
             let error = read_text(200, body).expect_err(body).to_string();
