@@ -4,6 +4,7 @@ mod memory;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -93,6 +94,10 @@ fn machine(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
     move |error| StartError::Machine { what, cause: error.to_string() }
 }
 
+fn cause(error: &dyn Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
+
 /// Serves until a signal ends it.
 pub fn run(settings: Settings) -> Result<(), StartError> {
     let metrics = Metrics::new();
@@ -109,7 +114,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         prepare(&config, &builder, None, 1).map_err(|(_, problems)| StartError::Config(problems))?;
     applied(&metrics, &snapshot);
     let log = AccessLog::start(target(&document.access_log), metrics.access_log_dropped())
-        .map_err(|error| StartError::Machine { what: "access log".into(), cause: error.to_string() })?;
+        .map_err(|error| StartError::Machine { what: error.to_string(), cause: cause(&error) })?;
 
     let (phase, phases) = signalled::channel(Phase::Serving);
     let (spans, inbox) = export::queue(metrics.spans());

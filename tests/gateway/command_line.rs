@@ -242,6 +242,13 @@ async fn an_address_that_is_taken_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn an_access_log_that_cannot_be_opened_is_said_to_be_and_why() {
+    let (code, text) = Setup::new("access_log: {to: /nowhere/access.log}").start_refused().await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("access log /nowhere/access.log cannot be opened: No such file or directory"), "{text}");
+}
+
+#[tokio::test]
 async fn arguments_that_are_wrong_are_explained() {
     for arguments in [&["run", "--route", "orders"][..], &["run", "--listen", "nowhere"], &["fly"], &["run", "--workers", "none"]] {
         let output = gatehouse(Path::new("/"), arguments).await;
