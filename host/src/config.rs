@@ -18,6 +18,7 @@ mod yaml;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+pub(crate) use check::rules;
 pub use document::Document;
 pub use place::{Finding, KeyPath, Segment, Spot};
 pub use plugin_config::{ConfigSchema, SchemaError};

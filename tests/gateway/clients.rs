@@ -50,6 +50,25 @@ async fn a_key_that_was_made_opens_what_its_entry_says() {
 }
 
 #[tokio::test]
+async fn a_new_clients_entry_with_scopes_is_one_that_the_configuration_takes() {
+    let output = keys(&["create", "--client", "acme", "--scopes", "orders.read,orders.write"]).await;
+    let (key, entry) = made(&output);
+    let gateway = Gateway::start(&format!("{ROUTES}clients:\n{entry}")).await;
+    assert_eq!(status(&gateway, key).await, 200, "{entry}");
+}
+
+#[tokio::test]
+async fn what_the_configuration_would_refuse_makes_no_key() {
+    for arguments in [["--client", "a b"], ["--client", ""], ["--scopes", ""], ["--scopes", "a,,b"], ["--scopes", "a b"]] {
+        let output = keys(&[&["create"], arguments.as_slice()].concat()).await;
+        assert!(output.code == Some(2) && output.stdout.is_empty() && output.stderr.contains("want "), "{arguments:?}: {output:?}");
+    }
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let output = gatehouse_reading(folder.path(), &["keys", "hash"], &"x".repeat(4097)).await;
+    assert!(output.code == Some(1) && output.stdout.is_empty(), "a key too long to be read opens nothing: {output:?}");
+}
+
+#[tokio::test]
 async fn no_two_keys_are_the_same() {
     let (one, two) = (keys(&["create"]).await, keys(&["create"]).await);
     assert!(made(&one).0.starts_with("gth_live_"), "{one:?}");

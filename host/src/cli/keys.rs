@@ -10,8 +10,9 @@ use clap::{Args, Subcommand};
 
 use crate::config::document::Secret;
 use crate::config::text::{Sha256, Timestamp};
-use crate::config::{self, Sources};
+use crate::config::{self, Sources, rules};
 use crate::identity::api_key::{ApiKey, Env, Form};
+use crate::identity::client::LONGEST_KEY;
 use crate::identity::digest::{Digest, Pepper};
 use crate::snapshot::build::read_secret;
 
@@ -48,13 +49,13 @@ pub struct HashArgs {
 #[derive(Args)]
 struct EntryArgs {
     /// Write the whole client and not the key alone
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = fitting(rules::name))]
     client: Option<String>,
     /// How long the key works, such as 90d
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     expires: Option<Duration>,
-    /// What the key may do, if that is less than its client may; separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "SCOPE")]
+    /// What the key may do, if that is less than its client may, or with `--client` what the client may do; separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "SCOPE", value_parser = fitting(rules::scope))]
     scopes: Option<Vec<String>>,
     #[command(flatten)]
     pepper: PepperArgs,
@@ -111,6 +112,9 @@ fn hash(arguments: &HashArgs) -> Result<String, Failure> {
     if key.is_empty() || key.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
         return Err(Failure("standard input: want one key, without blanks".into(), 1));
     }
+    if key.len() > LONGEST_KEY {
+        return Err(Failure(format!("standard input: got {} bytes, want {LONGEST_KEY} or fewer", key.len()), 1));
+    }
     if Form::of(key.as_bytes()) == Form::Broken {
         return Err(Failure("standard input: this begins like a key of Gatehouse, but its checksum is not that of the rest".into(), 1));
     }
@@ -139,15 +143,24 @@ impl<'a> Entry<'a> {
     }
 
     fn yaml(&self, key: &str) -> String {
-        let item = self.key(key);
-        match &self.arguments.client {
-            Some(name) => format!("- name: {}\n  keys:\n    - {item}\n", quoted(name)),
-            None => format!("- {item}\n"),
+        let (item, scopes) = (self.key(key), self.scopes());
+        // A key may do what its client may, so a new client's scopes are said once.
+        match (&self.arguments.client, scopes) {
+            (Some(name), Some(scopes)) => format!("- name: {}\n  scopes: {scopes}\n  keys:\n    - {{{item}}}\n", quoted(name)),
+            (Some(name), None) => format!("- name: {}\n  keys:\n    - {{{item}}}\n", quoted(name)),
+            (None, Some(scopes)) => format!("- {{{item}, scopes: {scopes}}}\n"),
+            (None, None) => format!("- {{{item}}}\n"),
         }
     }
 
+    fn scopes(&self) -> Option<String> {
+        let scopes = self.arguments.scopes.as_ref()?;
+        let scopes: Vec<String> = scopes.iter().map(|scope| quoted(scope)).collect();
+        Some(format!("[{}]", scopes.join(", ")))
+    }
+
     fn key(&self, key: &str) -> String {
-        let mut item = String::from("{");
+        let mut item = String::new();
         if let Form::Ours { id } = Form::of(key.as_bytes()) {
             let _ = write!(item, "id: {}, last4: {}, ", quoted(id), quoted(&key[key.len() - 4..]));
         }
@@ -158,13 +171,13 @@ impl<'a> Entry<'a> {
         if let Some(expires) = self.expires {
             let _ = write!(item, ", expires: \"{expires}\"");
         }
-        if let Some(scopes) = &self.arguments.scopes {
-            let scopes: Vec<String> = scopes.iter().map(|scope| quoted(scope)).collect();
-            let _ = write!(item, ", scopes: [{}]", scopes.join(", "));
-        }
-        item.push('}');
         item
     }
+}
+
+// What the configuration would refuse is refused before there is a key to show once.
+fn fitting(rule: fn(&str) -> Result<(), String>) -> impl Fn(&str) -> Result<String, String> + Clone {
+    move |text| rule(text).map(|()| text.to_owned()).map_err(|want| format!("want {want}"))
 }
 
 // An id may be eight digits, and a name may be `null`: quotes keep both texts. JSON's quotes are YAML's, too.

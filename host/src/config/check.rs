@@ -9,7 +9,7 @@ mod in_force;
 mod names;
 mod plugins;
 mod routes;
-pub(super) mod rules;
+pub(crate) mod rules;
 mod shape;
 #[cfg(test)]
 mod tests;

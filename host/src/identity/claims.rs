@@ -13,7 +13,7 @@ pub struct Verified {
     pub issuer: String,
     /// Its `sub`; empty where there is none.
     pub subject: String,
-    /// Its `scope`, or its `scp` separated by spaces.
+    /// Its `scope`, or else its `scp`, separated by spaces.
     pub scope: String,
     /// All its claims.
     pub claims: Map<String, Value>,
@@ -77,12 +77,13 @@ impl Claims {
         Ok(Verified { issuer: issuer.to_owned(), subject, scope: self.scope()?, claims: self.members, expires })
     }
 
-    // RFC 9068 §2.2.3 says `scope`, a string; some issuers write `scp`, a string or an array.
+    // RFC 9068 §2.2.3 says `scope`, a string; Spring's authorization server writes an array, and others write `scp`.
     fn scope(&self) -> Result<String, Refusal> {
-        if let Some(scope) = self.text("scope")? {
-            return Ok(scope.to_owned());
-        }
-        Ok(self.texts("scp")?.unwrap_or_default().join(" "))
+        let scopes = match self.texts("scope")? {
+            Some(scopes) => scopes,
+            None => self.texts("scp")?.unwrap_or_default(),
+        };
+        Ok(scopes.join(" "))
     }
 
     /// A claim that is a text.
@@ -188,7 +189,10 @@ mod tests {
             (r#"{"exp":2000,"aud":"api","scp":"a b"}"#, Ok(("", "a b"))),
             (r#"{"exp":2000,"aud":"api","scope":"a","scp":["b"]}"#, Ok(("", "a"))),
             (r#"{"exp":2000,"aud":"api","sub":7}"#, Err(Refusal::BadClaims)),
-            (r#"{"exp":2000,"aud":"api","scope":["a"]}"#, Err(Refusal::BadClaims)),
+            (r#"{"exp":2000,"aud":"api","scope":["a","b"]}"#, Ok(("", "a b"))),
+            (r#"{"exp":2000,"aud":"api","scope":[],"scp":"b"}"#, Ok(("", ""))),
+            (r#"{"exp":2000,"aud":"api","scope":["a",1]}"#, Err(Refusal::BadClaims)),
+            (r#"{"exp":2000,"aud":"api","scope":{"a":true}}"#, Err(Refusal::BadClaims)),
             (r#"{"exp":2000,"aud":"api","scp":[1]}"#, Err(Refusal::BadClaims)),
         ] {
             check(claims, expected);

@@ -17,7 +17,7 @@ use crate::identity::digest::{Digest, DigestHasher, Pepper};
 mod tests;
 
 /// A longer text is no key, and is not worth hashing.
-const LONGEST: usize = 4096;
+pub const LONGEST_KEY: usize = 4096;
 
 /// Scopes in the order of the configuration. Many clients share few lists.
 pub type Scopes = Arc<[Box<str>]>;
@@ -171,7 +171,7 @@ impl Clients {
 
     // The time is asked for only where there is a key.
     fn find_at(&self, text: &[u8], now: impl FnOnce() -> SystemTime) -> Result<&Arc<Key>, NoKey> {
-        if text.is_empty() || text.len() > LONGEST || Form::of(text) == Form::Broken {
+        if text.is_empty() || text.len() > LONGEST_KEY || Form::of(text) == Form::Broken {
             return Err(NoKey::Malformed);
         }
         let key = self.look_up(text).ok_or(NoKey::Unknown)?;

@@ -264,12 +264,17 @@ impl Issuer {
 
     /// Takes over what was fetched. The keys in use stay if nothing changed, and with them what was verified by them.
     pub fn accept(&self, keys: KeySet) {
-        for skipped in keys.skipped() {
-            warn!(issuer = self.settings.name, key = skipped.key, reason = %skipped.reason, "skipped a key");
-        }
+        self.warn_of_skipped(&keys);
         let unchanged = self.keys.load().as_ref().is_some_and(|current| current.is_same(&keys));
         if !unchanged {
             self.keys.store(Some(Arc::new(keys)));
+        }
+    }
+
+    /// Tells of the keys that are here and cannot be used.
+    pub fn warn(&self) {
+        if let Some(keys) = self.keys.load().as_ref() {
+            self.warn_of_skipped(keys);
         }
     }
 
@@ -305,6 +310,12 @@ impl Issuer {
             _ => false,
         };
         self.settings == other.settings && (self.remote.is_some() || same_keys())
+    }
+
+    fn warn_of_skipped(&self, keys: &KeySet) {
+        for skipped in keys.skipped() {
+            warn!(issuer = self.settings.name, key = skipped.key, reason = %skipped.reason, "skipped a key");
+        }
     }
 
     fn is_keyed_by(&self, keys: Option<&Arc<KeySet>>) -> bool {

@@ -86,7 +86,10 @@ impl Issuers {
         }
         let issuer = Issuer::build(settings)?;
         let known = previous.and_then(|previous| previous.get(&issuer.settings().name));
-        let issuer = known.filter(|known| known.is_same(&issuer)).cloned().unwrap_or_else(|| Arc::new(issuer));
+        let issuer = known.filter(|known| known.is_same(&issuer)).cloned().unwrap_or_else(|| {
+            issuer.warn();
+            Arc::new(issuer)
+        });
         self.issuers.push(issuer);
         Ok(())
     }

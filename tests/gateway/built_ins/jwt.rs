@@ -173,6 +173,9 @@ async fn a_claim_cannot_split_a_header() {
 async fn scopes_are_asked_for() {
     let house = House::new("{issuer: main, scopes: [orders.read]}").await;
     house.check_accepted("the scope", &house.rs256.token("alice")).await;
+    for scope in [json!(["profile", "orders.read"]), json!("profile orders.read")] {
+        house.check_accepted(&scope.to_string(), &house.rs256.sign(&but("scope", scope.clone()))).await;
+    }
     let response = house.gateway.ask(bearing(&house.rs256.sign(&but("scope", json!("orders.write"))))).await;
     assert_eq!(response.status, 403);
     let challenge = response.header("www-authenticate").expect("RFC 6750 §3.1");

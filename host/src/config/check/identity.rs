@@ -28,6 +28,10 @@ fn review_issuer(at: &Place<'_>, issuer: &Issuer, findings: &mut Findings) {
     }
     if let Some(secret) = &issuer.secret {
         review_secret(&at.key("secret"), secret, findings);
+        if issuer.jwks.is_some() {
+            let want = "one of them, or an issuer for each";
+            findings.add(Finding::new(at, Code::Conflict, "jwks and secret", want));
+        }
     }
     if let Some(introspection) = &issuer.introspection {
         let at = at.key("introspection");

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Findings;
 use super::draft::{Draft, Named, Slot};
 use super::rules;
+use crate::config::document::Issuer;
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 
@@ -12,6 +13,10 @@ use crate::config::problem::Code;
 pub(super) struct Names<'a> {
     pub(super) upstreams: Known<'a>,
     pub(super) issuers: Known<'a>,
+    /// Issuers that sign no tokens which the gateway verifies.
+    pub(super) opaque: HashSet<&'a str>,
+    /// Issuers that cannot be asked about tokens.
+    pub(super) silent: HashSet<&'a str>,
     pub(super) plugins: Known<'a>,
     pub(super) built_ins: HashSet<&'a str>,
 }
@@ -33,6 +38,8 @@ impl<'a> Names<'a> {
         let mut names = Names {
             upstreams: unique("upstreams", &draft.upstreams, findings),
             issuers: unique("issuers", &draft.issuers, findings),
+            opaque: issuers(draft, |issuer| !issuer.signs()),
+            silent: issuers(draft, |issuer| issuer.introspection.is_none()),
             plugins: unique("plugins", &draft.plugins, findings),
             built_ins: built_ins.iter().copied().collect(),
         };
@@ -42,6 +49,11 @@ impl<'a> Names<'a> {
         }
         names
     }
+}
+
+fn issuers<'a>(draft: &'a Draft, which: fn(&Issuer) -> bool) -> HashSet<&'a str> {
+    let issuers = draft.issuers.iter().filter_map(|slot| slot.item.as_ref().ok());
+    issuers.filter(|issuer| which(issuer)).map(|issuer| issuer.name.as_str()).collect()
 }
 
 /// Finds a reference to something that is not there.
@@ -54,11 +66,12 @@ pub(super) fn expect(at: &Place<'_>, kind: &str, name: &str, known: &Known<'_>, 
     findings.add(finding.maybe_hint(hint));
 }
 
-/// The candidate most like `word`, if one is like it at all.
+/// The candidate most like `word`, in whichever case, if one is like it at all.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let reach = word.chars().count().div_ceil(3).min(4);
+    let small = word.to_lowercase();
     let near = candidates.into_iter().filter_map(|candidate| {
-        let distance = strsim::damerau_levenshtein(word, candidate);
+        let distance = strsim::damerau_levenshtein(&small, &candidate.to_lowercase());
         (distance <= reach).then_some((distance, candidate))
     });
     near.min().map(|(_, candidate)| candidate)

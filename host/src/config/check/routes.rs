@@ -125,11 +125,11 @@ fn review_chain(at: &Place<'_>, chain: &[Step], names: &Names<'_>, replaced: &Ha
 fn review_references(at: &Place<'_>, step: &Step, names: &Names<'_>, findings: &mut Findings) {
     match step.plugin.as_str() {
         "jwt" | "oauth2-introspection" => {
-            expect_text(&at.key("issuer"), "an issuer", step.config.get("issuer"), &names.issuers, findings);
+            expect_issuer(&at.key("issuer"), &step.plugin, step.config.get("issuer"), names, findings);
             let list = at.key("issuers");
             let issuers = step.config.get("issuers").and_then(Value::as_array);
             for (index, issuer) in issuers.into_iter().flatten().enumerate() {
-                expect_text(&list.index(index), "an issuer", Some(issuer), &names.issuers, findings);
+                expect_issuer(&list.index(index), &step.plugin, Some(issuer), names, findings);
             }
         }
         "aggregate" => {
@@ -141,6 +141,18 @@ fn review_references(at: &Place<'_>, step: &Step, names: &Names<'_>, findings: &
             }
         }
         _ => {}
+    }
+}
+
+// An issuer of the other kind would refuse every token, without a word of why.
+fn expect_issuer(at: &Place<'_>, plugin: &str, value: Option<&Value>, names: &Names<'_>, findings: &mut Findings) {
+    expect_text(at, "an issuer", value, &names.issuers, findings);
+    let (unfit, want) = match plugin {
+        "jwt" => (&names.opaque, "an issuer with algorithms and keys"),
+        _ => (&names.silent, "an issuer with introspection"),
+    };
+    if let Some(name) = value.and_then(Value::as_str).filter(|name| unfit.contains(name)) {
+        findings.add(Finding::new(at, Code::Reference, format!("{name:?}"), want));
     }
 }
 

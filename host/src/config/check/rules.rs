@@ -110,7 +110,7 @@ pub(super) fn not_empty(text: &str) -> Result<(), Wanted> {
 }
 
 /// A scope (RFC 6749 §3.3): visible ASCII without quotes and backslashes, since scopes are listed with blanks between them.
-pub(super) fn scope(text: &str) -> Result<(), Wanted> {
+pub(crate) fn scope(text: &str) -> Result<(), Wanted> {
     let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
     if fits { Ok(()) } else { Err("a scope such as orders.read, without blanks, quotes and backslashes".into()) }
 }

@@ -273,6 +273,41 @@ routes:
 }
 
 #[test]
+fn an_issuer_is_of_the_kind_that_its_plugin_asks() {
+    let text = "\
+issuers:
+  - {name: signs, issuer: a, audiences: [b], algorithms: [RS256], jwks: {file: a.json}}
+  - {name: answers, issuer: b, introspection: {url: 'https://b/i', client_id: c, client_secret: {env: HOME}}}
+routes:
+  - name: a
+    chain:
+      - {plugin: jwt, config: {issuers: [signs, answers]}}
+      - {plugin: oauth2-introspection, config: {issuer: signs}}
+";
+    refuses(
+        text,
+        &[
+            "7:49: routes[0].chain[0].config.issuers[1]: got \"answers\", want an issuer with algorithms and keys",
+            "8:57: routes[0].chain[1].config.issuer: got \"signs\", want an issuer with introspection",
+        ],
+    );
+}
+
+#[test]
+fn an_issuer_has_a_secret_or_public_keys_and_a_slip_of_case_is_understood() {
+    refuses(
+        "issuers: [{name: a, issuer: a, audiences: [b], algorithms: [hs256], secret: {env: HOME}}]\n",
+        &[
+            "1:61: issuers[0].algorithms[0]: got \"hs256\", want one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384, HS512 (hint: did you mean HS256?)",
+        ],
+    );
+    refuses(
+        "issuers: [{name: a, issuer: a, audiences: [b], algorithms: [HS256], secret: {env: HOME}, jwks: {file: a.json}}]\n",
+        &["1:11: issuers[0]: got jwks and secret, want one of them, or an issuer for each"],
+    );
+}
+
+#[test]
 fn a_users_plugin_under_a_built_ins_name_has_a_config_of_its_own() {
     accepts("plugins: [{name: jwt, source: {file: a.wasm}}]\nroutes: [{name: a, chain: [{plugin: jwt, config: {issuer: x}}]}]\n");
 }

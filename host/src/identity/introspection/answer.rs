@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -26,6 +27,9 @@ pub enum NoAnswer {
     /// What came says neither yes nor no.
     #[error("the endpoint answered what is no introspection response")]
     Garbage,
+    /// The token is active, and what is said of it cannot be believed: a claim of the wrong type, one named twice, deep nesting.
+    #[error("the endpoint answered claims that cannot be read")]
+    Claims,
 }
 
 /// A token that is good now.
@@ -38,8 +42,8 @@ pub struct Active {
 }
 
 impl NoAnswer {
-    /// Whether the endpoint itself is in trouble. A status such as 400 may be about this one token, and one caller must
-    /// not be able to have the endpoint given up for all.
+    /// Whether the endpoint itself is in trouble. A status such as 400 and odd claims may be about this one token, and one
+    /// caller must not be able to have the endpoint given up for all.
     pub fn is_failure(&self) -> bool {
         let about_us = [
             StatusCode::UNAUTHORIZED,
@@ -49,7 +53,11 @@ impl NoAnswer {
             StatusCode::REQUEST_TIMEOUT,
             StatusCode::TOO_MANY_REQUESTS,
         ];
-        !matches!(self, Self::Status(status) if status.is_client_error() && !about_us.contains(status))
+        match self {
+            Self::Status(status) => !status.is_client_error() || about_us.contains(status),
+            Self::Claims => false,
+            Self::Fetch(_) | Self::Garbage => true,
+        }
     }
 }
 
@@ -58,15 +66,27 @@ pub fn read(posted: &Posted, settings: &Settings, now: SystemTime) -> Result<Res
     if posted.status != StatusCode::OK {
         return Err(NoAnswer::Status(posted.status));
     }
-    let members = json::object(&posted.body, Claims::MAX_DEPTH).map_err(|_| NoAnswer::Garbage)?;
+    let members = json::object(&posted.body, Claims::MAX_DEPTH).map_err(|_| unreadable(&posted.body))?;
     match members.get("active") {
-        Some(Value::Bool(true)) => check(Claims::from(members), settings, now).map_err(|_| NoAnswer::Garbage),
+        Some(Value::Bool(true)) => check(Claims::from(members), settings, now).map_err(|_| NoAnswer::Claims),
         Some(Value::Bool(false)) => Ok(Err(Refusal::Inactive)),
         _ => Err(NoAnswer::Garbage),
     }
 }
 
-// The outer error is a claim of the wrong type, which is the endpoint's fault and not the caller's.
+// Whoever may say something of himself to the issuer can nest it.
+fn unreadable(body: &[u8]) -> NoAnswer {
+    #[derive(Deserialize)]
+    struct Said {
+        active: bool,
+    }
+    match serde_json::from_slice::<Said>(body) {
+        Ok(Said { active: true }) => NoAnswer::Claims,
+        _ => NoAnswer::Garbage,
+    }
+}
+
+// The outer error is a claim of the wrong type, which is the issuer's fault and not the caller's.
 fn check(claims: Claims, settings: &Settings, now: SystemTime) -> Result<Result<Active, Refusal>, crate::identity::Refusal> {
     if claims.issuer()?.is_some_and(|issuer| issuer != settings.issuer) {
         return Ok(Err(Refusal::UnknownIssuer));
@@ -121,6 +141,12 @@ mod tests {
         assert_eq!(outcome.as_ref().map(|active| active.verified.subject.as_str()), expected.as_ref().map(|subject| *subject), "{body}");
     }
 
+    #[test]
+    fn scopes_may_be_a_list() {
+        let active = read_text(r#"{"active":true,"aud":"api","scope":["a","b"]}"#).unwrap().unwrap();
+        assert_eq!(active.verified.scope, "a b");
+    }
+
     #[track_caller]
     fn check_garbage(body: &str) {
         assert!(matches!(read_text(body), Err(NoAnswer::Garbage)), "{body}");
@@ -158,14 +184,25 @@ mod tests {
             r#"{"active":1}"#,
             r#"{"active":null}"#,
             r#"{"active":false,"active":true}"#,
+            r#"{"active":false,"a":[[[[[[[[]]]]]]]]}"#,
+        ] {
+            check_garbage(body);
+        }
+    }
+
+    #[test]
+    fn odd_claims_of_one_token_are_no_failure_of_the_endpoint() {
+        for body in [
             r#"{"active":true,"aud":"api","exp":"2000"}"#,
             r#"{"active":true,"aud":"api","exp":-1}"#,
             r#"{"active":true,"aud":"api","iss":1}"#,
             r#"{"active":true,"aud":[1]}"#,
             r#"{"active":true,"aud":"api","sub":7}"#,
+            r#"{"active":true,"aud":"api","sub":"ada","sub":"bob"}"#,
             r#"{"active":true,"aud":"api","a":[[[[[[[[]]]]]]]]}"#,
         ] {
-            check_garbage(body);
+            let error = read_text(body).expect_err("such a token is not believed");
+            assert!(matches!(error, NoAnswer::Claims) && !error.is_failure(), "{body}: {error}");
         }
     }
 
