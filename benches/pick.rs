@@ -46,7 +46,7 @@ fn balancer(algorithm: Algorithm) -> Balancer {
     let urls: Vec<String> = (0..ENDPOINTS).map(|number| format!("http://10.0.{}.{}:80", number / 250, number % 250)).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     let endpoints: Vec<_> = registry.group(&siblings, &urls).into_iter().map(|found| found.expect("a good URL")).collect();
-    endpoints.iter().step_by(10).for_each(|endpoint| drop(endpoint.vitals.set_healthy(false)));
+    endpoints.iter().step_by(10).for_each(|endpoint| _ = endpoint.vitals.set_healthy(false));
     let hash_on = Some(HashOn::Header("x-key".parse().expect("a name")));
     let settings = Settings { algorithm, hash_on, ..Settings::default() };
     Balancer::new(settings, siblings, endpoints.into_iter().map(|endpoint| (Arc::clone(&endpoint), 1)).collect())

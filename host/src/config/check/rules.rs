@@ -21,7 +21,7 @@ pub(super) fn check(at: &Place<'_>, text: &str, rule: fn(&str) -> Result<(), Wan
 }
 
 /// A name of an item: it appears in URLs, metrics and logs.
-pub(super) fn name(text: &str) -> Result<(), Wanted> {
+pub(crate) fn name(text: &str) -> Result<(), Wanted> {
     const LONGEST: usize = 128;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
     if text.is_empty() || text.len() > LONGEST || !text.chars().all(allowed) {
