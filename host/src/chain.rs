@@ -538,11 +538,12 @@ async fn buffer_request(traveller: &mut Traveller, limit: usize) -> Result<(), E
 
 async fn buffer_response(response: &mut Response<Body>, limit: usize, plugin: &str) -> Result<(), Error> {
     let body = std::mem::replace(response.body_mut(), Body::Empty);
+    // To a HEAD the upstream declares what it would have sent, not what the plugin would have made of that.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     if body.is_empty() {
         return Ok(());
     }
     let bytes = body.collect(limit).await.map_err(|error| Error::from_response_body(error, plugin))?;
-    response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(bytes);
     Ok(())
 }

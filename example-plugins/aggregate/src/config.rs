@@ -87,8 +87,8 @@ impl Config {
         if timeout > LONGEST {
             return Err(Error::new(format!("timeout: got {timeout:?}, want {LONGEST:?} or less")));
         }
-        if !(200..600).contains(&self.partial_status) {
-            return Err(Error::new(format!("partial_status: got {}, want 200 to 599", self.partial_status)));
+        if !(200..600).contains(&self.partial_status) || matches!(self.partial_status, 204 | 205 | 304) {
+            return Err(Error::new(format!("partial_status: got {}, want 200 to 599, with a body", self.partial_status)));
         }
         let mut parts: Vec<Part> = Vec::with_capacity(self.parts.len());
         for (index, config) in self.parts.into_iter().enumerate() {
@@ -141,6 +141,9 @@ impl PartConfig {
         }
         if !self.path.is_rooted() {
             return Err("path: want a path that starts with / or {request.path}".into());
+        }
+        if !self.path.is_sendable_path() {
+            return Err(Error::new(format!("path: got {:?}, {}", format!("{}", self.path), Template::SENDABLE)));
         }
         if self.path.is_of_response() {
             return Err("path: {response.status} is not known yet".into());

@@ -243,6 +243,9 @@ fn check_path(path: &Template) -> Result<()> {
     if path.contains('?') || path.contains('#') {
         return Err("request.path: got a query, want it in request.query".into());
     }
+    if !path.is_sendable_path() {
+        return Err(Error::new(format!("request.path: got {:?}, {}", format!("{path}"), Template::SENDABLE)));
+    }
     Ok(())
 }
 

@@ -24,6 +24,9 @@ use crate::headers::HeaderEdits;
 use crate::late::{LateHeader, Memory};
 use crate::query::QueryEdits;
 
+/// What the gateway takes from a plugin as a path with its query.
+const MOST_TARGET: usize = 16 * 1024;
+
 struct Transform {
     method: Option<String>,
     headers: HeaderEdits,
@@ -127,7 +130,11 @@ impl Transform {
             Some(template) => template.render_path(request).ok_or_else(unfit_path)?,
             None => request.path().into(),
         };
-        Ok(changes.set_path_and_query(self.query.applied(path, request)))
+        let target = self.query.applied(path, request);
+        match target.len() > MOST_TARGET {
+            true => Err(Reply::problem(414, "URI Too Long", "With what is added to it, the path and query are too long.")),
+            false => Ok(changes.set_path_and_query(target)),
+        }
     }
 
     fn request_body(&self, changes: Changes, request: &Request) -> Result<Changes, Reply> {

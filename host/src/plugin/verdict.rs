@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::caller::{Caller, Stated};
+use crate::server::target::is_origin_form;
 
 use super::bindings::gatehouse::plugin::types;
 use super::fault::Fault;
@@ -277,8 +278,8 @@ fn other_method(name: &str) -> Result<Method, Fault> {
 /// A path that a guest made: origin form, nothing a parser could read in two ways.
 pub fn path_and_query(path: String) -> Result<PathAndQuery, Fault> {
     let wrong = || invalid(format!("{:?} as a path", clip(&path)));
-    let printable = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'\\');
-    if !path.starts_with('/') || path.len() > MAX_PATH || !printable {
+    // The same as of clients, whose queries a plugin may hand on as they are.
+    if path.len() > MAX_PATH || !is_origin_form(path.as_bytes()) {
         return Err(wrong());
     }
     PathAndQuery::try_from(path.as_str()).map_err(|_| wrong())

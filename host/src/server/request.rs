@@ -296,14 +296,22 @@ fn failed(error: SendError, upstream: &Upstream, endpoint: &str) -> Error {
 }
 
 fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) -> Response<Answer> {
-    let (mut head, body) = response.into_parts();
+    let (mut head, mut body) = response.into_parts();
+    let is_head = facts.method == Method::HEAD;
+    // A plugin may have made this of an answer that has a body.
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) && !is_head {
+        body = Body::Empty;
+    }
+    // It may also have made a HEAD of a GET. What is declared and does not come is an error of the stream in HTTP/2.
+    if head.status == StatusCode::NO_CONTENT || body.is_empty() && !is_head && head.status != StatusCode::NOT_MODIFIED {
+        head.headers.remove(CONTENT_LENGTH);
+    }
     let is_http1 = facts.version != Version::HTTP_2;
     // After a request that could be read in two ways nothing on the connection is to be trusted.
     if is_http1 && (connection.worker.is_draining() || facts.flags.contains(Flag::BadRequest)) {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let bodiless =
-        facts.method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || body.is_empty();
+    let bodiless = is_head || body.is_empty();
     let answer = facts.answered(head.status.as_u16(), body);
     let answer = if bodiless { answer.without_body() } else { answer };
     Response::from_parts(head, answer)

@@ -460,14 +460,29 @@ fn condition(misfit: Misfit, route: KeyPath) -> Finding {
 
 fn refused(refusal: Refusal, step: &document::Step, path: KeyPath) -> Finding {
     match refusal {
-        Refusal::Config(message) => Finding::new(
-            path.key("config"),
-            Code::Plugin,
-            step.config.to_string(),
-            format!("a configuration that {} takes: {message}", step.plugin),
-        ),
+        Refusal::Config(message) => unfit(&message, step, path.key("config")),
         other => Finding::new(path.key("plugin"), Code::Plugin, step.plugin.as_str(), format!("a plugin that can be used, but {other}")),
     }
+}
+
+/// What a plugin says of its configuration. Where it begins with a place (`parts[1].timeout: got 3s, want …`), at that place.
+fn unfit(message: &str, step: &document::Step, config: KeyPath) -> Finding {
+    let named = message.split_once(": ").and_then(|(place, reason)| Some((value_at(&step.config, place)?, reason)));
+    let ((further, value), reason) = named.unwrap_or(((KeyPath::default(), &step.config), message));
+    let (kind, path) = if further == KeyPath::default() { ("configuration", config) } else { ("value", config.join(&further)) };
+    Finding::new(path, Code::Plugin, value.to_string(), format!("a {kind} that {} takes: {reason}", step.plugin))
+}
+
+/// The value at a place such as `parts[1].timeout`, and the way there. None if there is none.
+fn value_at<'a>(config: &'a serde_json::Value, place: &str) -> Option<(KeyPath, &'a serde_json::Value)> {
+    place.split('.').try_fold((KeyPath::default(), config), |(path, value), step| {
+        let (key, indices) = step.split_at(step.find('[').unwrap_or(step.len()));
+        let inner = (path.key(key), value.get(key)?);
+        indices.split_terminator(']').try_fold(inner, |(path, value), index| {
+            let index: usize = index.strip_prefix('[')?.parse().ok()?;
+            Some((path.index(index), value.get(index)?))
+        })
+    })
 }
 
 /// The path of a route with one, else its name.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Needs, Request, Response};
+use encode::percent_decode;
 use variable::Variable;
 
 pub use encode::percent_encode;
@@ -42,6 +43,9 @@ enum Piece {
 }
 
 impl Template {
+    /// What [`Template::is_sendable_path`] wants, in words.
+    pub const SENDABLE: &str = "want a path without `..` and `//` at its start, all but visible ASCII percent-encoded";
+
     /// What a request must show for this template.
     #[must_use]
     pub fn needs(&self, needs: Needs) -> Needs {
@@ -62,13 +66,20 @@ impl Template {
     }
 
     /// The text as a whole path, with its query if it has one. None as well if it would climb out of where it was put
-    /// (`..`), or start with `//`, which some servers take for another host.
+    /// (`..`, also where it shows only after decoding), hide a control character, or start with `//`, which some servers
+    /// take for another host.
     #[must_use]
     pub fn render_path(&self, request: &Request) -> Option<String> {
-        let text = self.render_in_path(request)?;
-        let path = text.split_once('?').map_or(&*text, |(path, _)| path);
-        let climbs = path.split('/').any(|piece| matches!(&*piece.replace("%2e", ".").replace("%2E", "."), "." | ".."));
-        (path.starts_with('/') && !path.starts_with("//") && !climbs).then_some(text)
+        self.render_in_path(request).filter(|text| stays_in_place(text))
+    }
+
+    /// Whether paths made of this can be sent at all, going by the text between the variables: what has to be
+    /// percent-encoded is, and nothing in it climbs.
+    #[must_use]
+    pub fn is_sendable_path(&self) -> bool {
+        let stand_in = |variable: &Variable| Some(if *variable == Variable::Path { "/x" } else { "x" }.into());
+        let text = self.render_with(stand_in, |_, value| value).unwrap_or_default();
+        text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\`".contains(&byte)) && stays_in_place(&text)
     }
 
     /// The text as a JSON value: a string, but where a claim or the scopes stand alone they keep their type. Pieces
@@ -217,6 +228,17 @@ impl fmt::Display for Template {
             Piece::Variable { variable, default: Some(default) } => write!(formatter, "{{{variable}:-{default}}}"),
         })
     }
+}
+
+/// Whether a path is below the root it was put at, also for an upstream that decodes it first.
+fn stays_in_place(target: &str) -> bool {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let decoded = percent_decode(path, false);
+    let climbs = |piece: &[u8]| matches!(piece, b"." | b"..") || piece.starts_with(b"..;");
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !decoded.iter().any(u8::is_ascii_control)
+        && !decoded.split(|&byte| byte == b'/' || byte == b'\\').any(climbs)
 }
 
 fn value_or<'a>(value: Option<Cow<'a, str>>, default: Option<&'a str>) -> Option<Cow<'a, str>> {

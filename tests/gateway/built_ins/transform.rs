@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatehouse_tests::{Answer, Client, Gateway, Origin, Request, gateway::gatehouse, get, request};
+use gatehouse_tests::{Answer, Client, Gateway, Origin, Request, gateway::gatehouse, get, http2::Http2, request};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -275,6 +275,86 @@ routes:
         "gatehouse.yaml:12:23: routes[0].chain[0].config.request.headers.sett: got the unknown key \"sett\", want one of append, remove, rename, set (hint: did you mean set?)",
         "gatehouse.yaml:13:29: routes[0].chain[0].config.request.query.remove: got \"debug\", want a list",
         "gatehouse.yaml:14:30: routes[0].chain[0].config.response.status: got 99, want",
+    ] {
+        assert!(said.contains(expected), "{expected}\nis not in\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_method_or_status_keeps_its_framing() {
+    let origin = Origin::start(|_| Answer::ok("a body")).await;
+    let path = |plugin: &str, name: &str, config: &str| {
+        format!(
+            "{{name: {name}, match: [{{path: {{prefix: /{name}}}}}], chain: [{{plugin: {plugin}, config: {config}}}], upstream: origin}}"
+        )
+    };
+    let routes = [
+        path("transform", "none", "{response: {status: 204}}"),
+        path("transform", "reset", "{response: {status: 205}}"),
+        path("transform", "same", "{response: {status: 304}}"),
+        path("transform", "head", "{request: {method: HEAD}}"),
+        path("transform", "json", "{response: {json: {set: {a: 1}}}, content_types: [\"*/*\"]}"),
+    ];
+    let upstreams = format!("upstreams: [{{name: origin, endpoints: [{{url: \"{}\"}}]}}]", origin.url());
+    let gateway = Gateway::start(&format!("{upstreams}\nroutes: [{}]\n", routes.join(", "))).await;
+    let client = Http2::connect(gateway.address()).await;
+    for (target, status) in [("/none", 204), ("/reset", 205), ("/same", 304), ("/head", 200)] {
+        for response in [gateway.get(target).await, client.get(target).await] {
+            assert_eq!((response.status, response.text().as_str()), (status, ""), "{target}: {}", response.head);
+        }
+    }
+    assert_eq!(gateway.get("/none").await.header("content-length"), None, "RFC 9110 §8.6: a 204 has none");
+    let head = gateway.ask(request("HEAD", "/json")).await;
+    assert_eq!((head.status, head.header("content-length")), (200, None), "a GET would not be as long as the upstream's");
+}
+
+#[tokio::test]
+async fn a_client_cannot_make_a_path_that_climbs_or_faults() {
+    let origin = Origin::saying("through").await;
+    let chain = "{plugin: transform, config: {request: {path: \"/files/{request.query.name}\", query: {set: {a: b}}}}}";
+    let gateway = start(chain, &[("origin", origin.url())]).await;
+    for climbing in ["..%2fetc", "%2e%2e%2Fetc", "a%2F..%2F..%2Fetc", "..%5Cetc", "%00", ".."] {
+        let response = gateway.get(&format!("/?name={climbing}")).await;
+        assert_eq!(response.status, 400, "{climbing}: {}", response.text());
+    }
+    assert_eq!(origin.hits(), 0, "none of them reached the upstream");
+    assert_eq!(gateway.get("/?name=a%2Fb..c").await.status, 200);
+    assert_eq!(origin.request().target(), "/files/a%2Fb..c?name=a%2Fb..c&a=b");
+    assert_eq!(gateway.get("/?name=x&q=a\\b").await.status, 200, "a backslash in a query is the client's to send");
+    assert_eq!(origin.request().target(), "/files/x?name=x&q=a\\b&a=b");
+    let long = format!("/?name=x&q={}", "a".repeat(16_360));
+    assert_eq!(gateway.get(&long).await.status, 414, "as for a client's own target");
+}
+
+#[tokio::test]
+async fn what_a_plugin_refuses_of_its_configuration_is_shown_where_it_stands() {
+    let folder = tempfile::tempdir().expect("a folder for it");
+    let text = "\
+routes:
+  - name: all
+    chain:
+      - {plugin: rate-limit, config: {rate: 1, burst: 2, cost: 3}}
+      - {plugin: transform, config: {request: {path: \"/a b\"}}}
+      - {plugin: transform, config: {request: {path: /x/../y}}}
+      - plugin: aggregate
+        config:
+          parts:
+            - {name: a, upstream: o, path: /a}
+            - {name: b, upstream: o, path: /\u{e9}}
+      - {plugin: aggregate, config: {partial_status: 204, parts: [{name: a, upstream: o, path: /}]}}
+    upstream: o
+upstreams: [{name: o, endpoints: [{url: \"http://127.0.0.1:1\"}]}]
+";
+    std::fs::write(folder.path().join("gatehouse.yaml"), text).expect("it can be written");
+    let output = gatehouse(folder.path(), &["check", "gatehouse.yaml"]).await;
+    assert_eq!(output.code, Some(78), "{output:?}");
+    let said = output.stdout + &output.stderr;
+    for expected in [
+        "gatehouse.yaml:4:62: routes[0].chain[0].config.cost: got 3, want a value that rate-limit takes: got 3, want 1 to 2",
+        "gatehouse.yaml:5:52: routes[0].chain[1].config.request.path: got \"/a b\", want a value that transform takes",
+        "gatehouse.yaml:6:52: routes[0].chain[2].config.request.path: got \"/x/../y\"",
+        "gatehouse.yaml:11:42: routes[0].chain[3].config.parts[1].path: got \"/\u{e9}\", want a value that aggregate takes",
+        "routes[0].chain[4].config.partial_status: got 204",
     ] {
         assert!(said.contains(expected), "{expected}\nis not in\n{said}");
     }

@@ -18,8 +18,8 @@ pub(super) fn sent_in_path(value: &str) -> String {
     })
 }
 
-/// The text as it was before it was encoded. None if it was no UTF-8.
-pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
+/// The text as it was before it was encoded, which need not be UTF-8.
+pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -36,7 +36,7 @@ pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> 
         }
         at += 1;
     }
-    String::from_utf8(decoded).ok()
+    decoded
 }
 
 fn encode(text: &str, stays: impl Fn(&[u8], usize) -> bool) -> String {

@@ -94,6 +94,36 @@ fn a_path_stays_where_it_was_put() {
     check_path("/{request.query.nope}", None);
 }
 
+#[test]
+fn a_path_does_not_climb_once_it_is_decoded_either() {
+    check_path("/{request.query.up}", None);
+    check_path("/%2e%2E%2f{request.query.lang}", None);
+    check_path("/{request.query.nope:-..\\}", None);
+    check_path("/{request.query.nope:-..;a}", None);
+    check_path("/%00{request.query.lang}", None);
+    check_path("/{request.query.nope:-a..b}/..c", Some("/a..b/..c"));
+    check_path("/{request.query.lang}?{request.query.up}", Some("/de?..%2Fa%2Fb%3Fc%20d"));
+}
+
+#[track_caller]
+fn check_sendable(text: &str, expected: bool) {
+    assert_eq!(template(text).is_sendable_path(), expected, "{text}");
+}
+
+#[test]
+fn a_path_that_no_request_could_be_sent_to_is_known_by_its_text() {
+    check_sendable("/v2{request.path}", true);
+    check_sendable("{request.path}/x", true);
+    check_sendable("/%C3%A9/{claims.sub}?a=b%20c", true);
+    check_sendable("/\u{e9}", false);
+    check_sendable("/a b", false);
+    check_sendable("/a\\b", false);
+    check_sendable("/../{request.segment.1}", false);
+    check_sendable("/{request.path}", false);
+    check_sendable("//other/x", false);
+    check_sendable("x", false);
+}
+
 #[track_caller]
 fn check_json(text: &str, expected: &str) {
     assert_eq!(template(text).render_json(&request()).as_deref(), Some(expected), "{text}");

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde_json::Value;
@@ -111,8 +112,8 @@ pub(super) fn in_path<'a>(variable: Option<&Variable>, value: Cow<'a, str>) -> C
 /// As it was meant before it was written into a path or a query.
 pub(super) fn decoded<'a>(variable: Option<&Variable>, value: Cow<'a, str>) -> Cow<'a, str> {
     match variable {
-        Some(Variable::Path | Variable::Segment(_)) => percent_decode(&value, false).map_or(value, Cow::Owned),
-        Some(Variable::Query(_)) => percent_decode(&value, true).map_or(value, Cow::Owned),
+        Some(Variable::Path | Variable::Segment(_)) => text_of(percent_decode(&value, false)).map_or(value, Cow::Owned),
+        Some(Variable::Query(_)) => text_of(percent_decode(&value, true)).map_or(value, Cow::Owned),
         _ => value,
     }
 }
@@ -152,8 +153,12 @@ impl fmt::Display for Variable {
 fn query_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key == name || percent_decode(key, true).as_deref() == Some(name)).then_some(value)
+        (key == name || percent_decode(key, true) == name.as_bytes()).then_some(value)
     })
+}
+
+fn text_of(bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).ok()
 }
 
 /// A claim as JSON. A null is none. The whole name is tried first, since names may contain dots; then it leads down.
