@@ -28,7 +28,7 @@ pub fn limits(name: &str) -> Limits {
             ..plain
         },
         // A JSON body of 1 MiB takes some milliseconds, made up to be dear some more, and up to twenty times its length.
-        "transform" => Limits { memory: 64 << 20, cpu: Duration::from_millis(50), ..plain },
+        "transform" => Limits { memory: 64 << 20, cpu: Duration::from_millis(150), ..plain },
         _ => plain,
     }
 }

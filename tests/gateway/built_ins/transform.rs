@@ -225,7 +225,7 @@ async fn a_response_without_a_body_keeps_its_head() {
     })
     .await;
     let gateway = roomy("{response: {json: {set: {a: 1}}}}", &origin).await;
-    for (asked, status, length) in [(get("/none"), 204, None), (get("/same"), 304, None), (request("HEAD", "/"), 200, Some("11"))] {
+    for (asked, status, length) in [(get("/none"), 204, None), (get("/same"), 304, None), (request("HEAD", "/"), 200, None)] {
         let response = gateway.ask(asked).await;
         assert_eq!((response.status, response.header("etag")), (status, Some("\"1\"")), "{}", response.head);
         assert_eq!(response.header("content-length"), length, "{}", response.head);
@@ -321,7 +321,7 @@ async fn a_client_cannot_make_a_path_that_climbs_or_faults() {
     assert_eq!(gateway.get("/?name=a%2Fb..c").await.status, 200);
     assert_eq!(origin.request().target(), "/files/a%2Fb..c?name=a%2Fb..c&a=b");
     assert_eq!(gateway.get("/?name=x&q=a\\b").await.status, 200, "a backslash in a query is the client's to send");
-    assert_eq!(origin.request().target(), "/files/x?name=x&q=a\\b&a=b");
+    assert_eq!(origin.requests()[1].target(), "/files/x?name=x&q=a\\b&a=b");
     let long = format!("/?name=x&q={}", "a".repeat(16_360));
     assert_eq!(gateway.get(&long).await.status, 414, "as for a client's own target");
 }
@@ -350,10 +350,10 @@ upstreams: [{name: o, endpoints: [{url: \"http://127.0.0.1:1\"}]}]
     assert_eq!(output.code, Some(78), "{output:?}");
     let said = output.stdout + &output.stderr;
     for expected in [
-        "gatehouse.yaml:4:62: routes[0].chain[0].config.cost: got 3, want a value that rate-limit takes: got 3, want 1 to 2",
-        "gatehouse.yaml:5:52: routes[0].chain[1].config.request.path: got \"/a b\", want a value that transform takes",
-        "gatehouse.yaml:6:52: routes[0].chain[2].config.request.path: got \"/x/../y\"",
-        "gatehouse.yaml:11:42: routes[0].chain[3].config.parts[1].path: got \"/\u{e9}\", want a value that aggregate takes",
+        "gatehouse.yaml:4:64: routes[0].chain[0].config.cost: got 3, want a value that rate-limit takes: got 3, want 1 to 2",
+        "gatehouse.yaml:5:54: routes[0].chain[1].config.request.path: got \"/a b\", want a value that transform takes",
+        "gatehouse.yaml:6:54: routes[0].chain[2].config.request.path: got \"/x/../y\"",
+        "gatehouse.yaml:11:44: routes[0].chain[3].config.parts[1].path: got \"/\u{e9}\", want a value that aggregate takes",
         "routes[0].chain[4].config.partial_status: got 204",
     ] {
         assert!(said.contains(expected), "{expected}\nis not in\n{said}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::source::{Source, Sources};
 use crate::config::{Code, Finding, KeyPath, Loaded, Problems, Reviewed, load_sources};
 
-const BUILT_INS: [&str; 4] = ["jwt", "rate-limit", "transform", "aggregate"];
+const BUILT_INS: [&str; 5] = ["jwt", "oauth2-introspection", "rate-limit", "transform", "aggregate"];
 
 // The example of the contract, whole.
 const CONTRACT: &str = r#"
