@@ -38,7 +38,6 @@ impl Maker {
             .name("gatehouse-make".into())
             .stack_size(4 << 20)
             .spawn(move || {
-                give_way();
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime with a timer only");
                 let mut idle = NAPS;
                 while let Some(queues) = weak.upgrade() {
@@ -140,11 +139,4 @@ impl Queues {
     fn is_empty(&self) -> bool {
         self.wanted.is_empty() && self.used.is_empty()
     }
-}
-
-/// Lets workers go first where they share a core with this thread: a request that finds no instance makes one itself,
-/// which costs it microseconds, and waiting for this thread's turn to end would cost it milliseconds.
-fn give_way() {
-    // SAFETY: plain numbers; 0 is the calling thread. A thread may always lower its own priority.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
 }
