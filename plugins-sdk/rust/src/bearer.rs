@@ -1,9 +1,13 @@
-//! Bearer tokens (RFC 6750): where a request has its token, and the challenges that refuse one. Whether a token is good,
-//! `jwt` and `introspection` say.
+//! Bearer tokens (RFC 6750): where a request has its token, the challenges that refuse one, and the policy of a plugin that
+//! wants one. Whether a token is good, `jwt` and `introspection` say.
+
+mod policy;
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+pub use policy::{Config, Policy};
 
 use crate::header::QuotableText;
 use crate::{Reply, Request};
@@ -17,6 +21,30 @@ pub enum Credentials<'a> {
     Token(&'a [u8]),
     /// Several tokens, or something that is none.
     Ambiguous,
+}
+
+/// What a good token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The issuer's name in the configuration.
+    pub issuer: String,
+    /// The token's subject; of an opaque token without one, the client it was issued to.
+    pub subject: String,
+    /// The scopes, separated by spaces.
+    pub scope: String,
+    /// The claims asked for, in that order: a string as it is, any other value as JSON.
+    pub claims: Vec<Option<String>>,
+}
+
+/// Why a token does not get in, as far as a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It was valid once.
+    Expired,
+    /// It is not valid here, for whatever reason.
+    Invalid,
+    /// Nobody can say at the moment.
+    Unavailable,
 }
 
 /// The answers to requests without a good token. The challenge is written once for each configuration.
@@ -53,6 +81,14 @@ fn parse(line: &[u8]) -> Credentials<'_> {
     }
 }
 
+impl Verified {
+    /// Whether the token has this scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scope.split(' ').any(|granted| granted == scope)
+    }
+}
+
 impl Challenges {
     /// The challenges of this realm, for requests that need these scopes.
     #[must_use]
@@ -72,6 +108,16 @@ impl Challenges {
     pub fn ambiguous(&self) -> Reply {
         let reply = Reply::problem(400, "Bad Request", "The Authorization header must hold exactly one bearer token.");
         self.challenged(reply, r#"error="invalid_request""#)
+    }
+
+    /// The answer to a token that was refused.
+    #[must_use]
+    pub fn refused(&self, refused: Refused) -> Reply {
+        match refused {
+            Refused::Expired => self.invalid(true),
+            Refused::Invalid => self.invalid(false),
+            Refused::Unavailable => self.unavailable(),
+        }
     }
 
     /// 401: the token was refused. An honest client can act only on an expired one, so tell it no more than that.

@@ -1,8 +1,9 @@
 //! What the configured issuers say of opaque tokens (RFC 7662). A call simply blocks where the issuer has to be asked.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
+use crate::bearer::Refused;
+pub use crate::bearer::Verified;
 use crate::bindings::introspection as raw;
 #[cfg(target_family = "wasm")]
 use crate::bindings::introspection as host;
@@ -35,27 +36,6 @@ pub enum Refusal {
     Unavailable,
 }
 
-/// What an issuer says of an active token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// The issuer's name in the configuration.
-    pub issuer: String,
-    /// The token's subject, or the client it was issued to where it has none.
-    pub subject: String,
-    /// The scopes, separated by spaces.
-    pub scope: String,
-    /// The claims asked for, in that order: a string as it is, any other value as JSON.
-    pub claims: Vec<Option<String>>,
-}
-
-impl Verified {
-    /// Whether the token has this scope.
-    #[must_use]
-    pub fn has_scope(&self, scope: &str) -> bool {
-        self.scope.split(' ').any(|granted| granted == scope)
-    }
-}
-
 /// Asks about a token. `issuers` are names from the configuration; none allows all that can be asked. When the plugin
 /// goes on, the gateway takes the token's subject as the authenticated client.
 ///
@@ -76,6 +56,16 @@ impl From<raw::Refusal> for Refusal {
             raw::Refusal::NotYetValid => Self::NotYetValid,
             raw::Refusal::WrongAudience => Self::WrongAudience,
             raw::Refusal::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Expired => Self::Expired,
+            Refusal::Unavailable => Self::Unavailable,
+            _ => Self::Invalid,
         }
     }
 }

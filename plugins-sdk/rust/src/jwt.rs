@@ -1,8 +1,9 @@
 //! Verification of JSON Web Tokens by the gateway, with the keys of the configured issuers.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
+use crate::bearer::Refused;
+pub use crate::bearer::Verified;
 use crate::bindings::jwt as raw;
 #[cfg(target_family = "wasm")]
 use crate::bindings::jwt as host;
@@ -38,27 +39,6 @@ pub enum Refusal {
     KeysUnavailable,
 }
 
-/// What a good token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// The issuer's name in the configuration.
-    pub issuer: String,
-    /// The token's subject.
-    pub subject: String,
-    /// The scopes, separated by spaces.
-    pub scope: String,
-    /// The claims asked for, in that order: a string as it is, any other value as JSON.
-    pub claims: Vec<Option<String>>,
-}
-
-impl Verified {
-    /// Whether the token has this scope.
-    #[must_use]
-    pub fn has_scope(&self, scope: &str) -> bool {
-        self.scope.split(' ').any(|granted| granted == scope)
-    }
-}
-
 /// Verifies a token. `issuers` are names from the configuration; none allows them all. When the plugin goes on,
 /// the gateway takes the token's subject as the authenticated client.
 ///
@@ -80,6 +60,16 @@ impl From<raw::Refusal> for Refusal {
             raw::Refusal::WrongAudience => Self::WrongAudience,
             raw::Refusal::BadClaims => Self::BadClaims,
             raw::Refusal::KeysUnavailable => Self::KeysUnavailable,
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Expired => Self::Expired,
+            Refusal::KeysUnavailable => Self::Unavailable,
+            _ => Self::Invalid,
         }
     }
 }
