@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use gatehouse_plugin::template::{Template, percent_encode};
+use gatehouse_plugin::template::{Template, percent_decode, percent_encode};
 use gatehouse_plugin::{Needs, Request};
 
 /// What to do to a query.
@@ -68,7 +68,7 @@ impl QueryEdits {
 
 impl<'a> Parameter<'a> {
     fn new(sent: &'a str) -> Self {
-        Self { name: decoded(sent.split_once('=').map_or(sent, |(name, _)| name)), sent: sent.into() }
+        Self { name: percent_decode(sent.split_once('=').map_or(sent, |(name, _)| name), true), sent: sent.into() }
     }
 
     fn is(&self, name: &str) -> bool {
@@ -95,33 +95,13 @@ fn added(name: &str, template: &Template, request: &Request) -> Option<Cow<'stat
     Some([&*percent_encode(name), "=", &*value].concat().into())
 }
 
-fn decoded(name: &str) -> Vec<u8> {
-    let bytes = name.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = |offset: usize| bytes.get(at + offset).and_then(|&digit| char::from(digit).to_digit(16));
-        match (byte, hex(1), hex(2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high * 16 + low) as u8);
-                at += 3;
-                continue;
-            }
-            (b'+', ..) => decoded.push(b' '),
-            _ => decoded.push(byte),
-        }
-        at += 1;
-    }
-    decoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check(encoded: &str, expected: &str) {
-        assert_eq!(decoded(encoded), expected.as_bytes(), "{encoded}");
+        assert_eq!(percent_decode(encoded, true), expected.as_bytes(), "{encoded}");
     }
 
     #[test]

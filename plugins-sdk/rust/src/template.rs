@@ -13,10 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Needs, Request, Response};
-use encode::percent_decode;
 use variable::Variable;
 
-pub use encode::percent_encode;
+pub use encode::{percent_decode, percent_encode};
 
 /// Text with variables, parsed once. `{{` and `}}` stand for braces.
 ///

@@ -18,8 +18,9 @@ pub(super) fn sent_in_path(value: &str) -> String {
     })
 }
 
-/// The text as it was before it was encoded, which need not be UTF-8.
-pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Vec<u8> {
+/// The text as it was before it was encoded (RFC 3986 §2.1), which need not be UTF-8. In a query `+` may be a space.
+#[must_use]
+pub fn percent_decode(text: &str, plus_is_space: bool) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
