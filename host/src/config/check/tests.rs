@@ -543,7 +543,7 @@ routes:
         text,
         &[
             "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of auth, balance, circuit_breaker, discovery, \
-         endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
+         endpoints, health, name, protocol, retry, timeouts, tls (hint: did you mean endpoints?)",
             "3:37: upstreams[1].endpoints[0].url: got \"users\", want http://HOST:PORT or https://HOST:PORT",
             "6:25: routes[1].upstream: got \"nobody\", want the name of an upstream",
             "7:5: routes[2].name: got nothing, want \"name\", which is required",
@@ -578,7 +578,7 @@ drain: {deadline: soon, ready_delay: 1s}
         &[
             "2:38: upstreams[0].endpoints[0].url: got \"orders\", want http://HOST:PORT or https://HOST:PORT",
             "2:48: upstreams[0].endpiont: got the unknown key \"endpiont\", want one of auth, balance, circuit_breaker, discovery, \
-         endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
+         endpoints, health, name, protocol, retry, timeouts, tls (hint: did you mean endpoints?)",
             "3:59: upstreams[1].endpoints[0].weight: got \"much\", want a whole number",
             "3:85: upstreams[1].retry.attempts: got 0, want 1 to 10",
             "6:29: routes[0].match[0].path.prefix: got \"/a//b\", want a path without //",
