@@ -588,7 +588,7 @@ drain: {deadline: soon, ready_delay: 1s}
             "9:9: routes[0].chain[1]: got 7, want a map",
             "10:18: routes[0].chain[2].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
             "11:15: routes[0].upstream: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
-            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, timeouts, \
+            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, timeouts, upgrades, \
          upstream, upstreams (hint: did you mean upstream?)",
             "13:19: drain.deadline: got \"soon\" (not a number), want a duration such as 10ms, 1s or 5m",
         ],
@@ -607,7 +607,7 @@ fn what_follows_from_a_problem_is_not_another() {
         &[
             "1:13: upstreams[0].name: got nothing, want \"name\", which is required",
             "1:14: upstreams[0].nme: got the unknown key \"nme\", want one of auth, balance, circuit_breaker, discovery, endpoints, health, \
-         name, retry, timeouts (hint: did you mean name?)",
+         name, protocol, retry, timeouts, tls (hint: did you mean name?)",
         ],
     );
     refuses("upstreams: 5\nroutes: [{name: a, upstream: b}]\n", &["1:12: upstreams: got 5, want a list (hint: write [5])"]);
