@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::time::Sleep;
 
+use crate::server::hop_by_hop;
+
 /// A body.
 pub enum Body {
     /// None.
@@ -154,7 +156,10 @@ impl Watched {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(trailers) = frame.trailers_mut() {
+            hop_by_hop::strip_trailers(trailers);
+        }
         if let Some(data) = frame.data_ref() {
             let bytes = self.passage.bytes.get() + data.len() as u64;
             if bytes > self.limit {

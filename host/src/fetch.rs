@@ -59,9 +59,12 @@ async fn send(worker: &Rc<Worker>, upstream: &Upstream, endpoint: &InFlight, job
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
     let tries = trace.and_then(|trace| worker.traces.fetch(trace, hop, &mut request, began));
     let sent = match &upstream.credentials {
-        None => upstream::send(&worker.connections, endpoint, &upstream.timeouts, request, None, tries.as_deref()).await,
+        None => {
+            upstream::send(&worker.connections, endpoint, &upstream.transport, &upstream.timeouts, request, None, tries.as_deref()).await
+        }
         Some(source) => {
-            let way = Way { connections: &worker.connections, endpoint, timeouts: upstream.timeouts, tries: tries.as_deref() };
+            let (transport, timeouts) = (&*upstream.transport, upstream.timeouts);
+            let way = Way { connections: &worker.connections, endpoint, transport, timeouts, tries: tries.as_deref() };
             let refused = |took| worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
             way.send(source, request, None, refused).await
         }

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod gateway;
 pub mod identity;
 pub mod limit;
+pub mod pem;
 pub mod plugin;
 pub mod route;
 pub mod server;

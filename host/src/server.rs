@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio_rustls::TlsAcceptor;
 
+pub mod client_certificate;
 pub mod connection;
 pub mod finish;
 pub mod forwarded;
+pub mod grpc;
 pub mod head_guard;
 pub mod hop_by_hop;
 pub mod listen;
+pub mod proxy_protocol;
 pub mod request;
 pub mod target;
 pub mod tls;
+pub mod tunnel;
+pub mod upgrade;
 
 pub use connection::Connection;
 pub use finish::Answer;
@@ -25,13 +29,15 @@ pub struct Listener {
     /// Its name.
     pub name: Arc<str>,
     /// TLS, where it has it.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<tls::Tls>,
     /// Its certificates: the file, and when it ends to be valid, in seconds of Unix time.
     pub certificates: Vec<(String, i64)>,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
     /// Proxies whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Whether those proxies say by the PROXY protocol who connects.
+    pub proxy_protocol: bool,
     /// The gateway's name in `Via`.
     pub pseudonym: forwarded::Pseudonym,
     /// Limits on heads.

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub series: usize,
     /// How the gateway traces; None if it does not.
     pub traces: Option<traces::Settings>,
+    /// Whether any route allows an upgrade.
+    pub allows_upgrades: bool,
 }
 
 /// How the gateway goes away.
@@ -70,6 +72,8 @@ pub struct Route {
     pub upstream: Option<Split>,
     /// The largest request body, where the route has a limit of its own.
     pub max_body: Option<u64>,
+    /// Protocols that its requests may switch to.
+    pub upgrades: Box<[Box<str>]>,
     /// The longest time to the head of a response, where the route has one of its own.
     pub timeout: Option<Duration>,
     /// The right to count its requests.

@@ -11,15 +11,20 @@ pub mod connect;
 pub mod connections;
 pub mod credentials;
 pub mod endpoint;
+pub mod executor;
 pub mod gauges;
 pub mod health;
+pub mod http2;
 pub mod in_flight;
+mod outlet;
 pub mod outlier;
 pub mod round_robin;
 pub mod send;
 pub mod siblings;
 #[cfg(test)]
 mod testing;
+pub mod transport;
+pub mod upgrade;
 pub mod upkeep;
 pub mod vitals;
 
@@ -30,6 +35,8 @@ pub use in_flight::InFlight;
 pub use outlier::Outlier;
 pub use round_robin::RoundRobin;
 pub use send::{SendError, Sent, outcome, send};
+pub use transport::Transport;
+pub use upgrade::send_upgrade;
 
 /// How long an upstream may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +51,21 @@ pub struct Timeouts {
     pub idle: Duration,
     /// How long a connection without a request is kept.
     pub keep_alive: Duration,
+    /// How long nothing may move on an upgraded connection.
+    pub upgraded: Duration,
+    /// What the client itself gives the whole request, if it said so: unlike `request` it ends streams, too.
+    pub call: Option<Duration>,
+}
+
+impl Timeouts {
+    /// What the client gives a call, where it says so: for the answer and for all of a stream.
+    pub fn limit_call(&mut self, call: Option<Duration>) {
+        self.call = call;
+        self.request = match (self.request, call) {
+            (Some(request), Some(call)) => Some(request.min(call)),
+            (request, call) => request.or(call),
+        };
+    }
 }
 
 /// A named group of endpoints.
@@ -56,6 +78,8 @@ pub struct Upstream {
     pub outlier: Outlier,
     /// What endpoints are asked regularly, if they are.
     pub check: Option<Arc<health::Check>>,
+    /// How its endpoints are spoken to.
+    pub transport: Arc<Transport>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// Where the gateway's own token for it comes from, if it wants one.

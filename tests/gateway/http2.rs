@@ -138,6 +138,26 @@ async fn a_body_that_is_not_as_long_as_it_says_does_not_pass_as_whole() {
 }
 
 #[tokio::test]
+async fn a_flood_of_requests_taken_back_at_once_ends_its_connection_only() {
+    let origin = Origin::start(|request| if request.target() == "/slow" { Answer::silence() } else { Answer::ok("quick") }).await;
+    let gateway = Gateway::in_front_of(&origin).await;
+    let before = gateway.rss();
+    let mut frames = Frames::connect(gateway.address()).await;
+    let lines = [(":method", "GET"), (":scheme", "http"), (":authority", "test.example"), (":path", "/slow")];
+    // CVE-2023-44487: each costs the client two frames, and a server that lets it go on whole requests.
+    for stream in (1..20_000).step_by(2) {
+        frames.headers(stream, &lines, true).await;
+        frames.reset(stream).await;
+    }
+    let ended = matches!(frames.fate(20_001).await, Fate::GoAway(_) | Fate::Closed);
+    assert!(ended, "the connection is given up");
+    assert!(origin.hits() < 1_000, "{} of 10,000 reached the upstream", origin.hits());
+    assert_eq!(gateway.get("/quick").await.text(), "quick", "others do not notice");
+    let grown = gateway.rss().saturating_sub(before);
+    assert!(grown < 32 << 20, "{} KiB more", grown >> 10);
+}
+
+#[tokio::test]
 async fn a_listener_without_http_2_does_not_speak_it() {
     let origin = Origin::saying("through").await;
     let config = format!(

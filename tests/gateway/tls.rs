@@ -90,6 +90,83 @@ async fn a_renewed_certificate_is_taken_at_a_reload() {
 }
 
 #[tokio::test]
+async fn a_name_of_its_own_comes_before_a_wildcard_and_case_does_not_matter() {
+    let (wild, exact) = (Certificate::of(&["*.test.example"]), Certificate::of(&["a.test.example"]));
+    let origin = Origin::saying("through").await;
+    let gateway = start(&origin, &wild, &exact).await;
+    exact.connect(gateway.address(), "a.test.example", &[]).await;
+    exact.connect(gateway.address(), "A.Test.Example", &[]).await;
+    wild.connect(gateway.address(), "b.test.example", &[]).await;
+    assert!(wild.try_connect(gateway.address(), "a.b.test.example", &[]).await.is_err(), "a wildcard stands for one label");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_drops_no_connection() {
+    let (one, two) = (Certificate::of(&[NAME]), Certificate::of(&["other.example"]));
+    let origin = Origin::saying("through").await;
+    let gateway = start(&origin, &one, &two).await;
+    let mut client = Client::over(one.connect(gateway.address(), NAME, &[]).await);
+    assert_eq!(client.ask(&get("/")).await.status, 200);
+    let renewed = Certificate::of(&[NAME]);
+    std::fs::write(gateway.folder().join("one.pem"), renewed.pem()).unwrap();
+    std::fs::write(gateway.folder().join("one.key"), renewed.key_pem()).unwrap();
+    gateway.wait_for_metric("gatehouse_config_revision", &[], |revision| revision >= 2.0).await;
+    renewed.connect(gateway.address(), NAME, &[]).await;
+    assert_eq!(client.ask(&get("/")).await.status, 200, "the connection from before goes on");
+}
+
+fn verifying(origin: &Origin, mode: &str) -> String {
+    let client_auth = format!("client_auth: {{ca: $DIR/two.pem{mode}}}, certificates:");
+    config(origin).replacen("certificates:", &client_auth, 1)
+}
+
+async fn start_verifying(origin: &Origin, server: &Certificate, clients: &Certificate, mode: &str) -> Gateway {
+    let files = [("one.pem", server.pem()), ("one.key", server.key_pem()), ("two.pem", clients.pem()), ("two.key", clients.key_pem())];
+    let setup = Setup::new(&verifying(origin, mode));
+    files.into_iter().fold(setup, |setup, (name, content)| setup.file(name, content)).start().await
+}
+
+#[tokio::test]
+async fn a_client_has_to_show_a_certificate_where_it_is_required() {
+    let (server, own, stranger) = (Certificate::of(&[NAME]), Certificate::of(&["client.example"]), Certificate::of(&["client.example"]));
+    let origin = Origin::saying("through").await;
+    let gateway = start_verifying(&origin, &server, &own, "").await;
+
+    let forged = get("/").header("x-forwarded-client-cert", "Hash=forged");
+    let stream = server.connect_showing(gateway.address(), NAME, &own).await.expect("the handshake succeeds");
+    assert_eq!(Client::over(stream).ask(&forged).await.text(), "through");
+    let told = origin.request().header("x-forwarded-client-cert").expect("the upstream is told");
+    assert!(told.starts_with("Hash=") && told.contains(";Subject=\"") && told.ends_with(";DNS=\"client.example\""), "{told}");
+
+    // In TLS 1.3 the client's part is done before the server has seen its certificate, so the refusal comes with the answer.
+    for refused in
+        [server.try_connect(gateway.address(), NAME, &[]).await, server.connect_showing(gateway.address(), NAME, &stranger).await]
+    {
+        let Ok(stream) = refused else { continue };
+        let mut client = Client::over(stream);
+        client.try_send(get("/").bytes()).await.ok();
+        assert_eq!(client.rest().await.0, b"", "no answer without a certificate that is trusted");
+    }
+    assert_eq!(origin.hits(), 1, "nothing else reached the upstream");
+}
+
+#[tokio::test]
+async fn a_client_may_come_without_a_certificate_where_it_is_optional() {
+    let (server, own, stranger) = (Certificate::of(&[NAME]), Certificate::of(&["client.example"]), Certificate::of(&["client.example"]));
+    let origin = Origin::saying("through").await;
+    let gateway = start_verifying(&origin, &server, &own, ", mode: optional").await;
+    let forged = get("/").header("x-forwarded-client-cert", "Hash=forged");
+    let stream = server.connect(gateway.address(), NAME, &[]).await;
+    assert_eq!(Client::over(stream).ask(&forged).await.text(), "through");
+    assert_eq!(origin.request().header("x-forwarded-client-cert"), None, "nothing is made of what the client says itself");
+    if let Ok(stream) = server.connect_showing(gateway.address(), NAME, &stranger).await {
+        let mut client = Client::over(stream);
+        client.try_send(get("/").bytes()).await.ok();
+        assert_eq!(client.rest().await.0, b"", "one that is shown has to be good");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_does_not_fit_ends_the_start() {
     let (one, two) = (Certificate::of(&[NAME]), Certificate::of(&["other.example"]));
     let origin = Origin::saying("through").await;

@@ -66,6 +66,12 @@ impl Frames {
         self.send(DATA, if end { END_STREAM } else { 0 }, stream, bytes).await;
     }
 
+    /// Takes a request back.
+    pub async fn reset(&mut self, stream: u32) {
+        const CANCEL: u32 = 8;
+        self.send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()).await;
+    }
+
     /// What becomes of a request.
     pub async fn fate(&mut self, stream: u32) -> Fate {
         soon("the fate of a stream", async {

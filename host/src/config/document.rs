@@ -12,13 +12,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use identity::{Algorithm, Client, ClientKey, Identity, Introspection, Issuer, Jwks, Secret};
-pub use listener::{AccessLog, Admin, Certificate, Drain, Listener, ListenerLimits, ListenerTimeouts, Tls};
+pub use listener::{AccessLog, Admin, Certificate, ClientAuth, ClientAuthMode, Drain, Listener, ListenerLimits, ListenerTimeouts, Tls};
 pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
 pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, TrustParent};
 pub use upstream::{
     ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint,
-    EtcdDiscovery, Health, Outlier, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts,
+    EtcdDiscovery, Health, Outlier, Protocol, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts, UpstreamTls,
 };
 
 /// The whole configuration of one gateway.

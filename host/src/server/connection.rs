@@ -3,24 +3,26 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{self, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::upstream::executor::LocalExecutor;
 use crate::worker::Worker;
 
 use super::forwarded::Forwarding;
 use super::head_guard::{self, Admission, GuardHandle, HeadGuard, Protocol, Violation};
-use super::{Listener, request};
+use super::upgrade::Tunnel;
+use super::{Listener, client_certificate, forwarded, proxy_protocol, request};
 
 /// Requests that one HTTP/2 client may have under way.
 const MAX_STREAMS: u32 = 200;
@@ -39,6 +41,10 @@ pub struct Connection {
     pub secure: bool,
     /// What upstreams are told about it.
     pub forwarding: RefCell<Forwarding>,
+    /// What upstreams and plugins are told of the client's certificate, where one was verified.
+    pub client_certificate: Option<HeaderValue>,
+    /// What becomes of it when it stops speaking HTTP/1.
+    pub tunnel: RefCell<Option<Box<Tunnel>>>,
     /// Knows which HTTP/1 heads were refused.
     guard: Option<GuardHandle>,
 }
@@ -71,17 +77,23 @@ pub fn spawn(worker: &Rc<Worker>, listener: &Arc<str>, stream: TcpStream, peer: 
 
 type Failure = Box<dyn std::error::Error>;
 
-async fn serve(worker: Rc<Worker>, listener: Arc<Listener>, stream: TcpStream, peer: SocketAddr) -> Result<(), Failure> {
+async fn serve(worker: Rc<Worker>, listener: Arc<Listener>, mut stream: TcpStream, peer: SocketAddr) -> Result<(), Failure> {
     // A response's last segment must not wait for the acknowledgement of those before it.
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
-    let new = New { worker, listener, local, peer };
-    match new.listener.tls.clone() {
+    let mut new = New { worker, listener, local, peer, client_certificate: None };
+    if new.listener.proxy_protocol {
+        new.introduce(&mut stream).await?;
+    }
+    match &new.listener.tls {
         None => serve_plain(new, stream).await,
-        Some(acceptor) => {
-            let handshake = tokio::time::timeout(new.listener.heads.head_time, acceptor.accept(stream));
+        Some(tls) => {
+            let handshake = tokio::time::timeout(new.listener.heads.head_time, tls.acceptor.accept(stream));
             let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let session = stream.get_ref().1;
+            let is_http2 = session.alpn_protocol() == Some(b"h2");
+            let certificate = session.peer_certificates().filter(|_| tls.verifies_clients).and_then(<[_]>::first);
+            new.client_certificate = certificate.map(client_certificate::describe);
             match is_http2 {
                 true => serve_http2(new, TokioIo::new(stream), true).await,
                 false => serve_http1(new, TokioIo::new(stream), true).await,
@@ -114,9 +126,22 @@ struct New {
     listener: Arc<Listener>,
     local: SocketAddr,
     peer: SocketAddr,
+    client_certificate: Option<HeaderValue>,
 }
 
 impl New {
+    /// Lets a trusted proxy say whose connection this is; nobody else is believed, nor expected to say so.
+    async fn introduce(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        if !forwarded::contains(&self.listener.trusted_proxies, self.peer.ip().to_canonical()) {
+            return Ok(());
+        }
+        let header = tokio::time::timeout(self.listener.heads.head_time, proxy_protocol::read(stream));
+        if let Some(ends) = header.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+            (self.peer, self.local) = (ends.client, ends.local);
+        }
+        Ok(())
+    }
+
     fn connection(self, secure: bool, guard: Option<GuardHandle>) -> Rc<Connection> {
         let listener = &self.listener;
         let forwarding = Forwarding::new(self.peer, self.local, secure, Arc::clone(&listener.trusted_proxies), listener.pseudonym.clone());
@@ -126,6 +151,8 @@ impl New {
             peer: self.peer,
             secure,
             forwarding: RefCell::new(forwarding),
+            tunnel: RefCell::default(),
+            client_certificate: self.client_certificate,
             guard,
         })
     }
@@ -135,20 +162,28 @@ async fn serve_http1(new: New, io: impl Read + Write + Unpin + 'static, secure: 
     let limits = new.listener.heads;
     let (io, guard) = HeadGuard::new(io, limits);
     let connection = new.connection(secure, Some(guard));
-    let worker = Rc::clone(&connection.worker);
-    let service = service_fn(move |request| answer(Rc::clone(&connection), request));
+    let serving = Rc::clone(&connection);
+    let service = service_fn(move |request| answer(Rc::clone(&serving), request));
     let mut builder = http1::Builder::new();
     // The guard has the clock for heads, and the idle one.
     builder.header_read_timeout(None).max_buf_size(HTTP1_BUFFER.max(2 * limits.head)).half_close(false);
     if limits.headers > 100 {
         builder.max_headers(limits.headers);
     }
-    let mut serving = pin!(builder.serve_connection(io, service));
+    let mut serving = builder.serve_connection(io, service);
     tokio::select! {
-        ended = &mut serving => return Ok(ended?),
-        () = worker.closing() => serving.as_mut().graceful_shutdown(),
+        ended = &mut serving => ended?,
+        () = connection.worker.closing() => {
+            pin::Pin::new(&mut serving).graceful_shutdown();
+            (&mut serving).await?;
+        }
     }
-    Ok(serving.await?)
+    let tunnel = connection.tunnel.take();
+    if let Some(tunnel) = tunnel {
+        let parts = serving.into_parts();
+        tunnel.run(TokioIo::new(parts.io), parts.read_buf).await;
+    }
+    Ok(())
 }
 
 async fn serve_http2(new: New, io: impl Read + Write + Unpin + 'static, secure: bool) -> Result<(), Failure> {
@@ -164,6 +199,9 @@ async fn serve_http2(new: New, io: impl Read + Write + Unpin + 'static, secure: 
         // A peer that is silently gone is noticed, and its streams with it.
         .keep_alive_interval(limits.idle_time)
         .adaptive_window(true);
+    if worker.view().snapshot.allows_upgrades {
+        builder.enable_connect_protocol();
+    }
     let mut serving = pin!(builder.serve_connection(io, service));
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
@@ -177,17 +215,4 @@ async fn answer(
     request: http::Request<hyper::body::Incoming>,
 ) -> Result<http::Response<super::Answer>, Infallible> {
     Ok(request::serve(connection, request).await)
-}
-
-/// Runs HTTP/2 streams on the worker's own thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move { drop(future.await) });
-    }
 }

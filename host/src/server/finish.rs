@@ -25,13 +25,15 @@ use crate::telemetry::traces::{Arrival, Recorder, Served, Trace};
 use crate::upstream::{InFlight, Upstream};
 use crate::worker::View;
 
-use super::Connection;
 use super::head_guard::Admission;
+use super::upgrade::Pending;
+use super::{Connection, grpc};
 
 /// The body of a response, with the guard that ends the request.
 pub struct Answer {
     body: Body,
-    facts: Box<Facts>,
+    /// None where something else ends the request.
+    facts: Option<Box<Facts>>,
 }
 
 /// What is known of a request, gathered on its way.
@@ -90,6 +92,10 @@ pub struct Facts {
     pub admission: Option<Admission>,
     /// The places it takes up until it has ended.
     pub places: Vec<Place>,
+    /// The upgrade it asks for, where the route allows it.
+    pub upgrade: Option<Box<Pending>>,
+    /// Whether it is a call of gRPC.
+    pub is_call: bool,
     overhead: Duration,
     status: u16,
     sent: u64,
@@ -134,6 +140,8 @@ impl Facts {
             passage: None,
             admission: None,
             places: Vec::new(),
+            upgrade: None,
+            is_call: grpc::is_call(head),
             overhead: Duration::ZERO,
             status: 0,
             sent: 0,
@@ -149,13 +157,30 @@ impl Facts {
 
     /// The head of the response is ready: what the gateway added to the upstream's time is known.
     pub fn answered(mut self: Box<Self>, status: u16, body: Body) -> Answer {
+        self.decided(status);
+        Answer { body, facts: Some(self) }
+    }
+
+    /// The status of the answer, which the log and the metrics go by.
+    pub fn decided(&mut self, status: u16) {
         self.status = status;
         if let Some(refusal) = self.refusal() {
             self.flags.insert(refusal);
         }
         let waited = self.upstream_took.unwrap_or_default() + self.client_wait;
         self.overhead = self.began.elapsed().saturating_sub(waited);
-        Answer { body, facts: self }
+    }
+
+    /// So many bytes went up and down after an upgrade, and that was all.
+    pub fn tunnelled(&mut self, up: u64, down: u64) {
+        self.received.bytes.set(up);
+        self.sent = down;
+        self.ended = true;
+    }
+
+    /// Whether the answer is the gateway's own, or a plugin's.
+    pub fn is_answered_here(&self) -> bool {
+        self.error.is_some() || self.answered_by.is_some()
     }
 
     /// What records it, if anything does.
@@ -292,12 +317,13 @@ impl http_body::Body for Answer {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let answer = self.get_mut();
         let polled = Pin::new(&mut answer.body).poll_frame(context);
+        let Some(facts) = &mut answer.facts else { return polled };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                answer.facts.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-                answer.facts.ended = answer.body.is_end_stream();
+                facts.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                facts.ended = answer.body.is_end_stream();
             }
-            Poll::Ready(None) => answer.facts.ended = true,
+            Poll::Ready(None) => facts.ended = true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
@@ -315,7 +341,12 @@ impl http_body::Body for Answer {
 impl Answer {
     /// There is no body to send, so nothing will be polled: the request has ended well.
     pub fn without_body(mut self) -> Self {
-        self.facts.ended = true;
+        self.facts.iter_mut().for_each(|facts| facts.ended = true);
         self
+    }
+
+    /// The empty body of a request that something else ends.
+    pub fn unwatched() -> Self {
+        Self { body: Body::Empty, facts: None }
     }
 }

@@ -228,7 +228,8 @@ fn ascii(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).expect("addresses, tokens and checked hosts have no control characters")
 }
 
-fn contains(trusted: &[IpNet], address: IpAddr) -> bool {
+/// Whether an address is one of these networks'.
+pub(super) fn contains(trusted: &[IpNet], address: IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 

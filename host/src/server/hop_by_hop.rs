@@ -5,6 +5,8 @@ use http::header::{self, Entry, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
+use super::client_certificate;
+
 /// What the removed fields asked of this hop.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -43,9 +45,11 @@ const PROXY_CONNECTION: u16 = 1 << 5;
 const HTTP2_SETTINGS: u16 = 1 << 6;
 const PROXY_AUTHENTICATE: u16 = 1 << 7;
 const PROXY_AUTHORIZATION: u16 = 1 << 8;
+const CLIENT_CERTIFICATE: u16 = 1 << 9;
 
 // `Connection` is missing here because `strip_named` takes it out.
-static HOP_BY_HOP: [(u16, HeaderName); 8] = [
+// What a certificate says is for the hop that verified it to say, so nobody else's word of it goes further.
+static HOP_BY_HOP: [(u16, HeaderName); 9] = [
     (TE, header::TE),
     (UPGRADE, header::UPGRADE),
     (KEEP_ALIVE, HeaderName::from_static("keep-alive")),
@@ -54,6 +58,7 @@ static HOP_BY_HOP: [(u16, HeaderName); 8] = [
     (HTTP2_SETTINGS, HeaderName::from_static("http2-settings")),
     (PROXY_AUTHENTICATE, header::PROXY_AUTHENTICATE),
     (PROXY_AUTHORIZATION, header::PROXY_AUTHORIZATION),
+    (CLIENT_CERTIFICATE, client_certificate::CLIENT_CERTIFICATE),
 ];
 
 /// One walk over the names is cheaper than nine look-ups in the map, most of which would miss.
@@ -72,6 +77,7 @@ fn bit(name: &str) -> u16 {
         (17, "transfer-encoding") => TRANSFER_ENCODING,
         (18, "proxy-authenticate") => PROXY_AUTHENTICATE,
         (19, "proxy-authorization") => PROXY_AUTHORIZATION,
+        (23, "x-forwarded-client-cert") => CLIENT_CERTIFICATE,
         _ => 0,
     }
 }
@@ -106,6 +112,28 @@ fn take_connection(headers: &mut HeaderMap) -> SmallVec<[HeaderValue; 2]> {
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
+
+/// Removes what has no place behind a body: framing, routing and authentication (RFC 9110 §6.5.1).
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    strip(trailers);
+    TRAILERS.iter().for_each(|name| drop(trailers.remove(*name)));
+}
+
+static TRAILERS: [&str; 13] = [
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "set-cookie",
+    "trailer",
+    "www-authenticate",
+];
 
 /// Fields a peer may not take away by naming them: `Connection: authorization` has been used to slip past checks.
 fn is_protected(token: &str) -> bool {
@@ -169,6 +197,7 @@ mod tests {
             "http2-settings",
             "proxy-authorization",
             "proxy-authenticate",
+            "x-forwarded-client-cert",
         ] {
             check(&[(name, "x"), ("x-kept", "1")], &["x-kept"]);
         }
@@ -221,6 +250,13 @@ mod tests {
         assert_eq!(asked.upgrade.as_ref().map(HeaderValue::as_bytes), Some(&b"websocket"[..]), "both fields were there");
         assert_eq!(check(&[("upgrade", "websocket")], &[]).upgrade, None, "a lone upgrade field asks for nothing");
         assert_eq!(check(&[("connection", "upgrade")], &[]).upgrade, None, "nothing to upgrade to");
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_a_head_has_to_say() {
+        let mut trailers = map(&[("grpc-status", "0"), ("x-sum", "1"), ("authorization", "a"), ("content-length", "3"), ("te", "x")]);
+        strip_trailers(&mut trailers);
+        assert_eq!(trailers.len(), 2, "what belongs to a body stays: {trailers:?}");
     }
 
     #[test]

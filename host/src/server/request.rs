@@ -10,7 +10,7 @@ use std::time::Instant;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, MAX_FORWARDS};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use crate::body::{Body, BodyError, Passage, Watched};
 use crate::chain::{self, Tools, Traveller};
@@ -23,9 +23,10 @@ use crate::telemetry::traces::{Hop, Trace};
 use crate::upstream::credentials::Way;
 use crate::upstream::{self, Asked, Keys, SendError, Sent, Upstream};
 
+use super::client_certificate::CLIENT_CERTIFICATE;
 use super::finish::Facts;
-use super::head_guard::{Admission, Violation};
-use super::{Answer, Connection, hop_by_hop, target};
+use super::head_guard::Violation;
+use super::{Answer, Connection, grpc, hop_by_hop, target, upgrade};
 
 /// Serves a request. Dropped by hyper when the client goes away, which cancels whatever is under way for it.
 pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
@@ -34,8 +35,6 @@ pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Re
     let mut facts = Facts::new(&connection, &head);
     let response = match admitted {
         Ok(admission) => {
-            // No route allows an upgrade yet; until one is settled the guard would read nothing more.
-            admission.iter().for_each(Admission::decline_upgrade);
             facts.admission = admission;
             handle(&connection, &mut facts, head, incoming).await
         }
@@ -48,6 +47,7 @@ async fn handle(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::
     if let Some(response) = last_hop(&mut head) {
         return response;
     }
+    upgrade::translate(&mut head);
     let (route, mut traveller) = match arrive(connection, facts, head, incoming) {
         Ok(arrived) => arrived,
         Err(error) => return facts.problem(error),
@@ -116,6 +116,10 @@ fn arrive(
         .apply(&mut head.headers, &authority, head.version)
         .map_err(|looped| Error::BadRequest { status: StatusCode::LOOP_DETECTED, detail: looped.to_string() })?;
     facts.address = Some(address);
+    if let Some(certificate) = &connection.client_certificate {
+        head.headers.insert(CLIENT_CERTIFICATE, certificate.clone());
+    }
+    facts.upgrade = upgrade::ask(facts, &mut head, asked.upgrade, &route.upgrades, !incoming.is_end_stream())?;
     as_http1(&mut head, &authority, asked.trailers)?;
 
     let body = received(connection, facts, incoming, limit);
@@ -203,7 +207,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 fn received(connection: &Connection, facts: &Facts, incoming: Incoming, limit: u64) -> Body {
-    use hyper::body::Body as _;
     match incoming.is_end_stream() {
         true => Body::Empty,
         false => Body::Incoming(Watched::new(incoming, limit, connection.listener.body_stall, Rc::clone(&facts.received))),
@@ -224,20 +227,31 @@ async fn send(
     facts.attempts += 1;
     let mut timeouts = upstream.timeouts;
     timeouts.request = route.timeout.or(timeouts.request);
+    if facts.is_call {
+        timeouts.limit_call(grpc::timeout(&traveller.head.headers));
+    }
 
     let mut request = onward(traveller, &endpoint.authority);
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
     let tries = facts.trace.as_ref().and_then(|trace| trace.send_on(&connection.worker.traces, hop, &mut request, began));
     let uploading = request.body().is_passing().then(|| Rc::clone(&facts.received));
-    let sent = match &upstream.credentials {
-        None => upstream::send(&connection.worker.connections, endpoint, &timeouts, request, uploading, tries.as_deref()).await,
-        Some(source) => {
-            let way = Way { connections: &connection.worker.connections, endpoint, timeouts, tries: tries.as_deref() };
+    let sent = match (&facts.upgrade, &upstream.credentials) {
+        (None, None) => {
+            let (connections, transport) = (&connection.worker.connections, &upstream.transport);
+            upstream::send(connections, endpoint, transport, &timeouts, request, uploading, tries.as_deref()).await
+        }
+        (None, Some(source)) => {
+            let (connections, transport) = (&connection.worker.connections, &*upstream.transport);
+            let way = Way { connections, endpoint, transport, timeouts, tries: tries.as_deref() };
             let refused = |took| {
                 facts.attempts += 1;
                 connection.worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
             };
             Box::pin(way.send(source, request, uploading, refused)).await
+        }
+        (Some(pending), _) => {
+            pending.write(&mut request);
+            Box::pin(upstream::send_upgrade(upstream, endpoint, &timeouts, request)).await
         }
     };
     let took = began.elapsed();
@@ -257,7 +271,14 @@ async fn send(
 
     let Sent { mut response, passage } = sent.map_err(|error| failed(error, upstream, &endpoint.authority))?;
     facts.passage = Some(passage);
-    hop_by_hop::strip(response.headers_mut());
+    let asked = hop_by_hop::strip(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let agreed = match &mut facts.upgrade {
+            Some(pending) => pending.agree(&mut response, asked.upgrade.as_ref(), timeouts.upgraded),
+            None => Err("it switched protocols unasked"),
+        };
+        agreed.map_err(|cause| failed(SendError::Broken(cause.into()), upstream, &endpoint.authority))?;
+    }
     // Only the gateway says what went wrong at the gateway.
     response.headers_mut().remove(&ERROR_HEADER);
     Ok(response)
@@ -295,8 +316,19 @@ fn failed(error: SendError, upstream: &Upstream, endpoint: &str) -> Error {
     }
 }
 
-fn finish(connection: &Connection, facts: Box<Facts>, response: Response<Body>) -> Response<Answer> {
+fn finish(connection: &Rc<Connection>, mut facts: Box<Facts>, mut response: Response<Body>) -> Response<Answer> {
+    if facts.is_call && facts.is_answered_here() {
+        // The flags of the log go by what it is before it is gRPC's 200.
+        facts.decided(response.status().as_u16());
+        response = grpc::refusal(response);
+    }
     let (mut head, mut body) = response.into_parts();
+    if facts.upgrade.is_some() {
+        facts = match upgrade::switch(connection, facts, &mut head) {
+            Ok(switched) => return switched,
+            Err(facts) => facts,
+        };
+    }
     let is_head = facts.method == Method::HEAD;
     // A plugin may have made this of an answer that has a body.
     if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) && !is_head {

@@ -1,89 +1,129 @@
-//! TLS on listeners, by rustls. HTTP/2 is agreed on by ALPN.
+//! TLS on listeners, by rustls: which certificate a client gets, which clients are asked for one, and HTTP/2 by ALPN.
+//! TLS 1.2 is the oldest version spoken.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ResolvesServerCertUsingSni;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
+use crate::pem::{self, PemError};
+
+use super::client_certificate::Details;
+
+/// TLS of a listener, as configured.
+#[derive(Debug, Clone, Default)]
+pub struct TlsSettings {
+    /// Certificate chains with their keys, PEM. The first is for clients that name no host, or one that none is for.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// Which clients' certificates are verified.
+    pub client_auth: Option<ClientAuth>,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// Verification of clients.
+#[derive(Debug, Clone)]
+pub struct ClientAuth {
+    /// The authorities that sign clients' certificates, PEM.
+    pub ca: PathBuf,
+    /// Whether a client without one is refused.
+    pub required: bool,
+}
+
+/// A listener's TLS, ready to use.
+pub struct Tls {
+    /// Makes the handshake.
+    pub acceptor: TlsAcceptor,
+    /// Whether clients may have certificates.
+    pub verifies_clients: bool,
+}
+
 /// Why a listener has no TLS.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file cannot be read, or is not PEM.
-    #[error("{path}: {cause}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// Certificate and key do not fit, or are of a kind that is not supported.
-    #[error("{path}: {source}")]
-    Key {
-        /// The certificate's file.
-        path: PathBuf,
-        /// What rustls said.
-        source: rustls::Error,
-    },
+    /// A certificate or its key.
+    #[error(transparent)]
+    Certificate(#[from] PemError),
     /// No certificate at all.
     #[error("a TLS listener needs a certificate")]
     None,
+    /// The authorities of clients.
+    #[error("client_auth: {0}")]
+    ClientAuth(String),
 }
 
-/// An acceptor with these certificates (certificate chain and key, PEM). The first is shown to clients that name no
-/// host or one that no certificate is for.
-pub fn acceptor(certificates: &[(PathBuf, PathBuf)], http2: bool) -> Result<TlsAcceptor, TlsError> {
-    let keys = certificates.iter().map(|(chain, key)| certified(chain, key)).collect::<Result<Vec<_>, _>>()?;
-    let resolver = Certificates { keys: keys.into_iter().map(Arc::new).collect() };
-    if resolver.keys.is_empty() {
-        return Err(TlsError::None);
+impl Tls {
+    /// Reads the files, which blocks.
+    pub fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let keys = settings.certificates.iter().map(|(chain, key)| pem::certified(chain, key)).collect::<Result<Vec<_>, _>>()?;
+        let certificates = Certificates::new(keys).ok_or(TlsError::None)?;
+        let verifier = settings.client_auth.as_ref().map_or_else(|| Ok(Arc::new(NoClientAuth) as _), verifier)?;
+        let mut config = ServerConfig::builder_with_provider(pem::provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the suites of TLS 1.2 and 1.3")
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(certificates));
+        let offers: &[&[u8]] = if settings.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        config.alpn_protocols = offers.iter().map(|offer| offer.to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { acceptor, verifies_clients: settings.client_auth.is_some() })
     }
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the suites of TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certified(chain: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let file = |path: &Path, cause: rustls::pki_types::pem::Error| TlsError::File { path: path.to_owned(), cause: cause.to_string() };
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>())
-        .map_err(|cause| file(chain, cause))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| file(key, cause))?;
-    CertifiedKey::from_der(certificates, private, &aws_lc_rs::default_provider())
-        .map_err(|source| TlsError::Key { path: chain.to_owned(), source })
+fn verifier(settings: &ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let wrong = |error: VerifierBuilderError| TlsError::ClientAuth(error.to_string());
+    let roots = pem::authorities(&settings.ca).map_err(|error| TlsError::ClientAuth(error.to_string()))?;
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), pem::provider());
+    match settings.required {
+        true => builder.build().map_err(wrong),
+        false => builder.allow_unauthenticated().build().map_err(wrong),
+    }
 }
 
 /// When the first certificate of a chain (PEM) ends to be valid, in seconds of Unix time. None where that cannot be read.
 pub fn not_after(chain: &Path) -> Option<i64> {
-    let certificate = CertificateDer::from_pem_file(chain).ok()?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
+    let certificates = pem::certificates(chain).ok()?;
+    Details::of(certificates.first()?).map(|details| details.not_after)
 }
 
-/// Chooses the certificate by the name that the client asks for.
+/// Chooses the certificate by the name that the client asks for: the one for exactly this name, else one for all names
+/// beside it, else the first.
 #[derive(Debug)]
 struct Certificates {
-    keys: Vec<Arc<CertifiedKey>>,
+    first: Arc<CertifiedKey>,
+    /// By name, in lower case; `*.example.com` as such.
+    by_name: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    fn new(keys: Vec<CertifiedKey>) -> Option<Self> {
+        let keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
+        let mut by_name = HashMap::new();
+        for key in &keys {
+            let Some(details) = key.cert.first().and_then(|certificate| Details::of(certificate)) else { continue };
+            // The earlier certificate keeps a name that several have.
+            for name in &details.dns_names {
+                by_name.entry(name.to_ascii_lowercase()).or_insert_with(|| Arc::clone(key));
+            }
+        }
+        Some(Self { first: Arc::clone(keys.first()?), by_name })
+    }
+
+    fn find(&self, name: &str) -> &Arc<CertifiedKey> {
+        let name = name.to_ascii_lowercase();
+        let beside = || name.split_once('.').and_then(|(_, rest)| self.by_name.get(&format!("*.{rest}")));
+        self.by_name.get(&name).or_else(beside).unwrap_or(&self.first)
+    }
 }
 
 impl rustls::server::ResolvesServerCert for Certificates {
     fn resolve(&self, hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fits = |key: &&Arc<CertifiedKey>| hello.server_name().is_some_and(|name| is_for(key, name));
-        self.keys.iter().find(fits).or_else(|| self.keys.first()).map(Arc::clone)
+        Some(Arc::clone(hello.server_name().map_or(&self.first, |name| self.find(name))))
     }
-}
-
-/// Whether the certificate is for this name: rustls' own resolver checks exactly that when a name is added to it.
-fn is_for(key: &CertifiedKey, name: &str) -> bool {
-    ResolvesServerCertUsingSni::new().add(name, key.clone()).is_ok()
 }

@@ -5,6 +5,7 @@ mod clients;
 mod explain;
 mod rules;
 mod telemetry;
+mod transport;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -23,7 +24,8 @@ use crate::plugin::load::UsageSpec;
 use crate::plugin::{Loader, Refusal, Usage};
 use crate::route::Router;
 use crate::server::forwarded::Pseudonym;
-use crate::server::{Listener, head_guard, tls};
+use crate::server::tls::{ClientAuth, Tls, TlsError};
+use crate::server::{self, Listener, head_guard};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::sampler::Sampler;
 use crate::upstream::{Balancer, Endpoints, Split, Upstream};
@@ -120,6 +122,7 @@ impl<'a> Build<'a> {
             revision,
             router,
             router_build: began.elapsed(),
+            allows_upgrades: routes.iter().any(|route| !route.upgrades.is_empty()),
             routes,
             listeners: self.listeners(),
             upstreams,
@@ -163,11 +166,13 @@ impl<'a> Build<'a> {
         }
         let balance = configured.balance.clone().unwrap_or_default();
         let health = configured.health.clone().unwrap_or_default();
+        let transport = self.transport(configured, &path);
         Upstream {
             name: configured.name.as_str().into(),
             balancer: Balancer::new(upstreams::balance(&balance), siblings, endpoints),
             outlier: upstreams::outlier(&health.outlier.unwrap_or_default()),
-            check: health.active.as_ref().map(|active| Arc::new(upstreams::check(active))),
+            check: health.active.as_ref().map(|active| Arc::new(upstreams::check(active, &transport))),
+            transport,
             timeouts: upstreams::timeouts(&configured.timeouts),
             credentials: self.credentials(configured, path),
             metrics: self.builder.metrics.upstream(&configured.name),
@@ -229,6 +234,7 @@ impl<'a> Build<'a> {
             chain: Chain { steps },
             upstream: split(configured, upstreams),
             max_body: configured.max_body.map(|size| size.get()),
+            upgrades: configured.upgrades.iter().map(|protocol| protocol.as_str().into()).collect(),
             timeout: configured.timeouts.request.map(Into::into),
             metrics: self.builder.metrics.route(&configured.name),
         }
@@ -346,6 +352,7 @@ impl<'a> Build<'a> {
             certificates: configured.tls.iter().flat_map(|tls| self.expiries(tls)).collect(),
             http2: configured.http2,
             trusted_proxies: configured.trusted_proxies.iter().map(|cidr| cidr.0).collect(),
+            proxy_protocol: configured.proxy_protocol,
             pseudonym,
             heads: head_guard::Limits {
                 head: limits.header_bytes.as_len(),
@@ -359,24 +366,28 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn tls(&mut self, configured: &document::Tls, http2: bool, path: KeyPath) -> Option<tokio_rustls::TlsAcceptor> {
+    fn tls(&mut self, configured: &document::Tls, http2: bool, path: KeyPath) -> Option<Tls> {
         let files = configured.certificates.iter().map(|pair| (self.sources.resolve(&pair.cert), self.sources.resolve(&pair.key)));
-        tls::acceptor(&files.collect::<Vec<_>>(), http2)
-            .inspect_err(|error| {
-                self.findings.push(Finding::new(
-                    path.key("certificates"),
-                    Code::Value,
-                    "certificates",
-                    format!("a certificate with its key in PEM, but {error}"),
-                ))
-            })
-            .ok()
+        let client_auth = configured.client_auth.as_ref().map(|client_auth| ClientAuth {
+            ca: self.sources.resolve(&client_auth.ca),
+            required: client_auth.mode == document::ClientAuthMode::Required,
+        });
+        let settings = server::tls::TlsSettings { certificates: files.collect(), client_auth, http2 };
+        Tls::new(&settings).map_err(|error| self.no_tls(&error, path)).ok()
+    }
+
+    fn no_tls(&mut self, error: &TlsError, path: KeyPath) {
+        let (key, got) = match error {
+            TlsError::Certificate(_) | TlsError::None => ("certificates", "certificates"),
+            TlsError::ClientAuth(_) => ("client_auth", "authorities"),
+        };
+        self.found(path.key(key), Code::Value, got, format!("PEM files that can be used, but {error}"));
     }
 
     fn expiries(&self, tls: &document::Tls) -> Vec<(String, i64)> {
         let certificates = tls.certificates.iter();
         certificates
-            .filter_map(|pair| Some((pair.cert.display().to_string(), tls::not_after(&self.sources.resolve(&pair.cert))?)))
+            .filter_map(|pair| Some((pair.cert.display().to_string(), server::tls::not_after(&self.sources.resolve(&pair.cert))?)))
             .collect()
     }
 

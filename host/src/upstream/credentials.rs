@@ -13,7 +13,7 @@ use crate::identity::credentials::{Bearer, TokenSource};
 use crate::telemetry::traces::Tries;
 
 use super::send::copy;
-use super::{Connections, Endpoint, SendError, Sent, Timeouts, send};
+use super::{Connections, Endpoint, SendError, Sent, Timeouts, Transport, send};
 
 /// Where a request goes, and how long it may take.
 pub struct Way<'a> {
@@ -21,6 +21,8 @@ pub struct Way<'a> {
     pub connections: &'a Rc<Connections>,
     /// To whom.
     pub endpoint: &'a Endpoint,
+    /// How it is spoken to.
+    pub transport: &'a Transport,
     /// For both tries together, where there are two.
     pub timeouts: Timeouts,
     /// What records the tries, if anything does.
@@ -44,7 +46,7 @@ impl Way<'_> {
         let spare = copy(&request);
         self.spend(began);
         let began = Instant::now();
-        let sent = send(self.connections, self.endpoint, &self.timeouts, request, uploading, self.tries).await?;
+        let sent = send(self.connections, self.endpoint, self.transport, &self.timeouts, request, uploading, self.tries).await?;
         if sent.response.status() != StatusCode::UNAUTHORIZED || !source.give_up(&bearer) {
             return Ok(sent);
         }
@@ -58,12 +60,19 @@ impl Way<'_> {
             tries.again(Ok(StatusCode::UNAUTHORIZED.as_u16()), request.headers_mut());
         }
         self.spend(began);
-        send(self.connections, self.endpoint, &self.timeouts, request, None, self.tries).await
+        send(self.connections, self.endpoint, self.transport, &self.timeouts, request, None, self.tries).await
     }
 
     fn spend(&mut self, since: Instant) {
         self.timeouts.request = self.timeouts.request.map(|request| request.saturating_sub(since.elapsed()));
     }
+}
+
+/// Puts the token on a request that is sent once only.
+pub(super) async fn authorise(source: &Arc<TokenSource>, request: &mut Request<Body>) -> Result<(), SendError> {
+    let bearer = source.bearer().await?;
+    show(request, &bearer);
+    Ok(())
 }
 
 fn show(request: &mut Request<Body>, bearer: &Bearer) {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode};
 
-use super::{Endpoint, Upstream};
+use super::{Endpoint, Transport, Upstream};
 
 mod probe;
 
@@ -22,6 +22,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// What an endpoint is asked, and what its answers mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
+    /// How endpoints are spoken to, as for requests.
+    pub transport: Arc<Transport>,
     /// The path.
     pub path: PathAndQuery,
     /// Further headers; `host` among them replaces the endpoint's own name.
@@ -165,6 +167,7 @@ mod tests {
 
     fn check() -> Check {
         Check {
+            transport: Arc::new(Transport::plain()),
             path: PathAndQuery::from_static("/healthz"),
             headers: HeaderMap::new(),
             port: None,

@@ -1,11 +1,13 @@
-//! One request to one endpoint and the head of its answer, on an idle connection or a new one.
+//! One request to one endpoint and the head of its answer, on an idle connection, a stream of a shared one, or a new one.
 
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use thiserror::Error;
 
@@ -14,10 +16,15 @@ use crate::identity::credentials::Unavailable;
 use crate::telemetry::traces::Tries;
 
 use super::connections::Home;
-use super::{Connections, Endpoint, Timeouts, connect};
+use super::http2::Open;
+use super::transport::{Protocol, Transport};
+use super::{Connections, Endpoint, Timeouts, connect, outlet};
 
 /// A connection idle for this long may have run into the endpoint's own limit, and be closed while a request is on its way.
 const LONG_IDLE: Duration = Duration::from_millis(100);
+
+/// Kinds of content that have no end of their own.
+const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"application/grpc"];
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -78,20 +85,23 @@ pub struct Sent {
 pub async fn send(
     connections: &Rc<Connections>,
     endpoint: &Endpoint,
+    transport: &Transport,
     timeouts: &Timeouts,
     request: Request<Body>,
     uploading: Option<Rc<Passage>>,
     tries: Option<&Tries>,
 ) -> Result<Sent, SendError> {
-    let home = Home::of(connections, endpoint, timeouts.keep_alive);
+    let home = Home::of(connections, endpoint, transport, timeouts.keep_alive);
     let times = Times::begin(timeouts, uploading);
-    let mut attempt = pin!(attempt(&home, endpoint, timeouts, request, tries));
+    let way = Way { home: &home, endpoint, transport, timeouts, tries };
+    let mut attempt = pin!(attempt(way, request));
     let mut wait = times.first_wait();
     loop {
         match tokio::time::timeout(wait, attempt.as_mut()).await {
             Ok(answered) => {
-                let (response, sender) = answered?;
-                return Ok(watched(response, sender, home.clone(), timeouts, times.deadline));
+                let (response, lease) = answered?;
+                let deadline = times.for_body(&response);
+                return Ok(watched(response, lease, home.clone(), timeouts, deadline));
             }
             Err(_) => wait = times.next_wait()?,
         }
@@ -109,6 +119,8 @@ struct Times {
     request: Option<Duration>,
     /// When the whole request has to be over.
     deadline: Option<Instant>,
+    /// When it has to be over even if it is a stream.
+    call: Option<Instant>,
     began: Instant,
     uploading: Option<Rc<Passage>>,
 }
@@ -117,11 +129,20 @@ impl Times {
     fn begin(timeouts: &Timeouts, uploading: Option<Rc<Passage>>) -> Self {
         let began = Instant::now();
         let deadline = timeouts.request.map(|request| began + request);
-        Self { first_byte: timeouts.first_byte, request: timeouts.request, deadline, began, uploading }
+        let call = timeouts.call.map(|call| began + call);
+        Self { first_byte: timeouts.first_byte, request: timeouts.request, deadline, call, began, uploading }
     }
 
     fn first_wait(&self) -> Duration {
         self.request.map_or(self.first_byte, |request| request.min(self.first_byte))
+    }
+
+    /// When the body has to be over. A stream of events or messages ends when it ends; until then it has only to go on.
+    fn for_body(&self, response: &Response<Incoming>) -> Option<Instant> {
+        match self.deadline.is_some() && is_stream(response) {
+            true => self.call,
+            false => self.deadline,
+        }
     }
 
     /// A wait is over without an answer: how long to wait on, or the time-out.
@@ -143,30 +164,56 @@ impl Times {
     }
 }
 
-type Answered = (Response<Incoming>, SendRequest<Body>);
+/// Where a request goes, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) home: &'a Home,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) transport: &'a Transport,
+    pub(super) timeouts: &'a Timeouts,
+    pub(super) tries: Option<&'a Tries>,
+}
 
-async fn attempt(
-    home: &Home,
-    endpoint: &Endpoint,
-    timeouts: &Timeouts,
-    request: Request<Body>,
-    tries: Option<&Tries>,
-) -> Result<Answered, SendError> {
-    let Some((sender, was_idle)) = idle(home).await else {
+/// What an answer has of its connection until it has ended.
+pub(super) enum Lease {
+    /// All of it.
+    Http1(SendRequest<Body>),
+    /// A stream.
+    Http2(Open),
+}
+
+pub(super) type Answered = (Response<Incoming>, Lease);
+
+async fn attempt(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
+    if way.transport.protocol != Protocol::Http1 {
+        // Boxed, so that the futures of HTTP/1.1 stay as small as they are.
+        return Box::pin(outlet::attempt(way, request)).await;
+    }
+    match idle(way.home).await {
+        Some((sender, was_idle)) => on_idle_connection(way, sender, was_idle, request).await,
         // Boxed, because futures are moved on the way down to here, and this one is large and rarely needed.
-        return Box::pin(on_new_connection(endpoint, timeouts, request)).await;
-    };
+        None => Box::pin(on_new_connection(way, request)).await,
+    }
+}
+
+/// Sends on a connection that may have been closed meanwhile, which costs nothing but another try where that is safe.
+pub(super) async fn on_idle_connection(
+    way: Way<'_>,
+    sender: SendRequest<Body>,
+    was_idle: Duration,
+    request: Request<Body>,
+) -> Result<Answered, SendError> {
     // Copying a head costs more than it is worth where the endpoint has no reason to have closed the connection.
     let spare = if was_idle > LONG_IDLE { repeatable(&request) } else { None };
     match exchange(sender, request).await {
         Ok(answered) => Ok(answered),
-        Err(Failed { unsent: Some(request), .. }) => Box::pin(on_new_connection(endpoint, timeouts, request)).await,
+        Err(Failed { unsent: Some(request), .. }) => Box::pin(on_new_connection(way, request)).await,
         Err(Failed { error, .. }) => match spare {
             Some(mut request) if is_gone(&error) => {
-                if let Some(tries) = tries {
+                if let Some(tries) = way.tries {
                     tries.again(Err("upstream_reset"), request.headers_mut());
                 }
-                Box::pin(on_new_connection(endpoint, timeouts, request)).await
+                Box::pin(on_new_connection(way, request)).await
             }
             _ => Err(SendError::Broken(chain(&error))),
         },
@@ -174,7 +221,7 @@ async fn attempt(
 }
 
 /// An idle connection that is ready to take a request.
-async fn idle(home: &Home) -> Option<(SendRequest<Body>, Duration)> {
+pub(super) async fn idle(home: &Home) -> Option<(SendRequest<Body>, Duration)> {
     while let Some((mut sender, was_idle)) = home.take() {
         if sender.ready().await.is_ok() {
             return Some((sender, was_idle));
@@ -183,30 +230,45 @@ async fn idle(home: &Home) -> Option<(SendRequest<Body>, Duration)> {
     None
 }
 
-async fn on_new_connection(endpoint: &Endpoint, timeouts: &Timeouts, request: Request<Body>) -> Result<Answered, SendError> {
-    let connected = tokio::time::timeout(timeouts.connect, connect::connect(endpoint)).await;
-    let sender = match connected {
-        Ok(Ok(sender)) => sender,
-        Ok(Err(error)) => return Err(SendError::Connect(error.to_string())),
-        Err(_) => return Err(SendError::Connect(format!("not within {:?}", timeouts.connect))),
-    };
+async fn on_new_connection(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
+    let sender = in_time(way.timeouts.connect, connect::connect_http1(way.endpoint, way.transport)).await?;
     exchange(sender, request).await.map_err(|failed| SendError::Broken(chain(&failed.error)))
 }
 
-struct Failed {
-    error: hyper::Error,
+/// A connection, or the error if there is none within the limit.
+pub(super) async fn in_time<C>(limit: Duration, connecting: impl Future<Output = io::Result<C>>) -> Result<C, SendError> {
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(connected) => connected.map_err(|error| SendError::Connect(error.to_string())),
+        Err(_) => Err(SendError::Connect(format!("not within {limit:?}"))),
+    }
+}
+
+/// An exchange that came to nothing.
+pub(super) struct Failed {
+    pub(super) error: hyper::Error,
     /// The request, if nothing of it was sent.
     unsent: Option<Request<Body>>,
 }
 
-async fn exchange(mut sender: SendRequest<Body>, request: Request<Body>) -> Result<Answered, Failed> {
+/// Sends on a connection that is ready.
+pub(super) async fn exchange(mut sender: SendRequest<Body>, request: Request<Body>) -> Result<Answered, Failed> {
     match sender.try_send_request(request).await {
-        Ok(response) => Ok((response, sender)),
+        Ok(response) => Ok((response, Lease::Http1(sender))),
         Err(mut failed) => {
             let unsent = failed.take_message();
             Err(Failed { error: failed.into_error(), unsent })
         }
     }
+}
+
+/// Whether an answer is one that goes on for as long as there is something to say. Looked at only where its length is not
+/// known.
+fn is_stream(response: &Response<Incoming>) -> bool {
+    if response.body().size_hint().exact().is_some() {
+        return false;
+    }
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    STREAMS.iter().any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream)))
 }
 
 /// A copy of a request that may be sent twice.
@@ -237,17 +299,20 @@ fn is_gone(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || error.is_closed() || error.is_canceled()
 }
 
-fn watched(response: Response<Incoming>, sender: SendRequest<Body>, home: Home, timeouts: &Timeouts, deadline: Option<Instant>) -> Sent {
+fn watched(response: Response<Incoming>, lease: Lease, home: Home, timeouts: &Timeouts, deadline: Option<Instant>) -> Sent {
     let passage = Rc::new(Passage::default());
     let response = response.map(|incoming| {
         let body = Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage)).until(deadline);
-        Body::Incoming(body.at_end(move || home.give_back(sender)))
+        Body::Incoming(body.at_end(move || match lease {
+            Lease::Http1(sender) => home.give_back(sender),
+            Lease::Http2(open) => drop(open),
+        }))
     });
     Sent { response, passage }
 }
 
 /// The error with its causes, for the log.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::telemetry::Metrics;
 
 use super::balance::{Algorithm, HashOn, Settings};
-use super::{Asked, Balancer, Endpoint, Endpoints, InFlight, Keys, Outlier, Timeouts, Upstream};
+use super::{Asked, Balancer, Endpoint, Endpoints, InFlight, Keys, Outlier, Timeouts, Transport, Upstream};
 
 /// The field that these upstreams hash on.
 const KEY: &str = "x-key";
@@ -43,12 +43,15 @@ impl Group {
             balancer: Balancer::new(settings, siblings, weighted),
             outlier: Outlier::default(),
             check: None,
+            transport: Arc::new(Transport::plain()),
             timeouts: Timeouts {
                 connect: Duration::from_secs(1),
                 first_byte: Duration::from_secs(15),
                 request: None,
                 idle: Duration::from_secs(60),
                 keep_alive: Duration::from_secs(60),
+                upgraded: Duration::from_secs(600),
+                call: None,
             },
             credentials: None,
             metrics: metrics.upstream("group"),

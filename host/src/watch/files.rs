@@ -28,7 +28,8 @@ impl Files {
         let key_sets = document.issuers.iter().filter_map(|issuer| issuer.jwks.as_ref()?.file.as_deref());
         let secrets = secrets(document).filter_map(|secret| secret.file.as_deref());
         let certificates = document.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(certificate_files);
-        let others = components.chain(key_sets).chain(secrets).chain(certificates);
+        let upstream_tls = document.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()).flat_map(upstream_files);
+        let others = components.chain(key_sets).chain(secrets).chain(certificates).chain(upstream_tls);
         Self { config: config.to_owned(), others: others.map(|file| loaded.sources.resolve(file)).collect() }
     }
 
@@ -73,5 +74,13 @@ fn secrets(document: &Document) -> impl Iterator<Item = &document::Secret> {
 }
 
 fn certificate_files(tls: &document::Tls) -> impl Iterator<Item = &Path> {
-    tls.certificates.iter().flat_map(|pair| [pair.cert.as_path(), pair.key.as_path()])
+    tls.certificates.iter().flat_map(pair).chain(tls.client_auth.iter().map(|client_auth| client_auth.ca.as_path()))
+}
+
+fn upstream_files(tls: &document::UpstreamTls) -> impl Iterator<Item = &Path> {
+    tls.client_certificate.iter().flat_map(pair).chain(tls.ca.as_deref())
+}
+
+fn pair(certificate: &document::Certificate) -> [&Path; 2] {
+    [&certificate.cert, &certificate.key]
 }

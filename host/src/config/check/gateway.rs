@@ -48,6 +48,10 @@ fn review_listener(at: &Place<'_>, listener: &Listener, findings: &mut Findings)
     rules::check(&at.key("via"), &listener.via, rules::pseudonym, findings);
     review_limits(&at.key("limits"), &listener.limits, findings);
     review_timeouts(&at.key("timeouts"), &listener.timeouts, findings);
+    if listener.proxy_protocol && listener.trusted_proxies.is_empty() {
+        let want = "trusted_proxies: only they are believed";
+        findings.add(Finding::new(&at.key("proxy_protocol"), Code::Conflict, "proxy_protocol without trusted_proxies", want).on_key());
+    }
     if let Some(tls) = &listener.tls {
         review_tls(&at.key("tls").key("certificates"), tls, findings);
     }

@@ -45,6 +45,10 @@ fn review_route(at: &Place<'_>, route: &Route, names: &Names<'_>, findings: &mut
     for (index, condition) in route.matches.iter().enumerate() {
         review_match(&matches.index(index), condition, findings);
     }
+    let upgrades = at.key("upgrades");
+    for (index, protocol) in route.upgrades.iter().enumerate() {
+        rules::check(&upgrades.index(index), protocol, rules::upgrade, findings);
+    }
     review_destination(at, route, names, findings);
 }
 

@@ -30,6 +30,15 @@ pub(crate) fn name(text: &str) -> Result<(), Wanted> {
     Ok(())
 }
 
+/// A protocol to switch to. HTTP/2 is none: what it carries would pass every check by (h2c smuggling).
+pub(super) fn upgrade(text: &str) -> Result<(), Wanted> {
+    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    match is_token && !text.eq_ignore_ascii_case("h2c") && !text.eq_ignore_ascii_case("h2") {
+        true => Ok(()),
+        false => Err("the name of a protocol such as websocket; HTTP/2 is not one to upgrade to".into()),
+    }
+}
+
 /// A host name, or `*.` and one.
 pub(super) fn host(text: &str) -> Result<(), Wanted> {
     let name = text.strip_prefix("*.").unwrap_or(text);

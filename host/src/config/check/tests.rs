@@ -600,7 +600,7 @@ routes:
         text,
         &[
             "2:20: upstreams[0].endpoint: got the unknown key \"endpoint\", want one of auth, balance, circuit_breaker, discovery, \
-         endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
+         endpoints, health, name, protocol, retry, timeouts, tls (hint: did you mean endpoints?)",
             "3:37: upstreams[1].endpoints[0].url: got \"users\", want http://HOST:PORT or https://HOST:PORT",
             "6:25: routes[1].upstream: got \"nobody\", want the name of an upstream",
             "7:5: routes[2].name: got nothing, want \"name\", which is required",
@@ -635,7 +635,7 @@ drain: {deadline: soon, ready_delay: 1s}
         &[
             "2:38: upstreams[0].endpoints[0].url: got \"orders\", want http://HOST:PORT or https://HOST:PORT",
             "2:48: upstreams[0].endpiont: got the unknown key \"endpiont\", want one of auth, balance, circuit_breaker, discovery, \
-         endpoints, health, name, retry, timeouts (hint: did you mean endpoints?)",
+         endpoints, health, name, protocol, retry, timeouts, tls (hint: did you mean endpoints?)",
             "3:59: upstreams[1].endpoints[0].weight: got \"much\", want a whole number",
             "3:85: upstreams[1].retry.attempts: got 0, want 1 to 10",
             "6:29: routes[0].match[0].path.prefix: got \"/a//b\", want a path without //",
@@ -645,7 +645,7 @@ drain: {deadline: soon, ready_delay: 1s}
             "9:9: routes[0].chain[1]: got 7, want a map",
             "10:18: routes[0].chain[2].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
             "11:15: routes[0].upstream: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
-            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, timeouts, \
+            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, timeouts, upgrades, \
          upstream, upstreams (hint: did you mean upstream?)",
             "13:19: drain.deadline: got \"soon\" (not a number), want a duration such as 10ms, 1s or 5m",
         ],
@@ -664,7 +664,7 @@ fn what_follows_from_a_problem_is_not_another() {
         &[
             "1:13: upstreams[0].name: got nothing, want \"name\", which is required",
             "1:14: upstreams[0].nme: got the unknown key \"nme\", want one of auth, balance, circuit_breaker, discovery, endpoints, health, \
-         name, retry, timeouts (hint: did you mean name?)",
+         name, protocol, retry, timeouts, tls (hint: did you mean name?)",
         ],
     );
     refuses("upstreams: 5\nroutes: [{name: a, upstream: b}]\n", &["1:12: upstreams: got 5, want a list (hint: write [5])"]);

@@ -54,6 +54,7 @@ fn review_upstream(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings)
     }
     review_endpoints(&at.key("endpoints"), &upstream.endpoints, findings);
     review_timeouts(&at.key("timeouts"), &upstream.timeouts, findings);
+    review_tls(&at.key("tls"), upstream, findings);
     if let Some(discovery) = &upstream.discovery {
         review_discovery(&at.key("discovery"), discovery, findings);
     }
@@ -85,12 +86,21 @@ fn review_endpoints(at: &Place<'_>, endpoints: &[Endpoint], findings: &mut Findi
     review_weights(at, endpoints.iter().map(|endpoint| endpoint.weight), findings);
 }
 
+/// Finds TLS that would protect nothing.
+fn review_tls(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings) {
+    let secure = upstream.endpoints.iter().any(|endpoint| endpoint.url.starts_with("https://"));
+    if upstream.tls.is_some() && upstream.discovery.is_none() && !secure {
+        findings.add(Finding::new(at, Code::Conflict, "tls, and only http:// endpoints", "https:// endpoints").on_key());
+    }
+}
+
 fn review_timeouts(at: &Place<'_>, timeouts: &UpstreamTimeouts, findings: &mut Findings) {
     // A `request` of 0s means no limit, as in Gateway API.
     positive(&at.key("connect"), timeouts.connect, findings);
     positive(&at.key("first_byte"), timeouts.first_byte, findings);
     positive(&at.key("idle"), timeouts.idle, findings);
     positive(&at.key("keep_alive"), timeouts.keep_alive, findings);
+    positive(&at.key("upgraded"), timeouts.upgraded, findings);
 }
 
 fn review_discovery(at: &Place<'_>, discovery: &Discovery, findings: &mut Findings) {

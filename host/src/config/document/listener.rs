@@ -26,6 +26,10 @@ pub struct Listener {
     /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed.
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether the trusted proxies send the PROXY protocol's header (version 1 or 2) first. From them it is required
+    /// then, and from others never believed.
+    #[serde(default)]
+    pub proxy_protocol: bool,
     /// The gateway's own name in `Via`.
     #[serde(default = "via")]
     pub via: String,
@@ -43,6 +47,31 @@ pub struct Listener {
 pub struct Tls {
     /// Chosen by the server name that the client asks for; the first is the default.
     pub certificates: Vec<Certificate>,
+    /// Ask clients for certificates (mTLS). Upstreams and plugins see a verified one in `x-forwarded-client-cert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// Which clients' certificates are verified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuth {
+    /// A PEM file of the authorities that sign clients' certificates.
+    pub ca: PathBuf,
+    /// Whether a client may come without one.
+    #[serde(default)]
+    pub mode: ClientAuthMode,
+}
+
+/// Whether a client may come without a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthMode {
+    /// It may not.
+    #[default]
+    Required,
+    /// It may; one that is shown has to be good all the same.
+    Optional,
 }
 
 /// A certificate chain and its private key.
@@ -116,6 +145,7 @@ impl Listener {
             tls: None,
             http2: true,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             via: via(),
             limits: ListenerLimits::default(),
             timeouts: ListenerTimeouts::default(),

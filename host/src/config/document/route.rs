@@ -28,6 +28,9 @@ pub struct Route {
     /// Several upstreams that share the requests by weight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<WeightedUpstream>,
+    /// Protocols that a connection may switch to, such as `websocket`; none unless listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upgrades: Vec<String>,
     /// The largest request body, instead of the listener's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body: Option<Size>,

@@ -1,11 +1,13 @@
 //! Upstreams: named groups of endpoints and how requests are spread over them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
+use super::listener::Certificate;
 use crate::config::text::{HashOn, Statuses};
 use crate::config::units::{Percent, Period, Size};
 
@@ -21,6 +23,12 @@ pub struct Upstream {
     /// Where further endpoints come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
+    /// Which version of HTTP its endpoints are spoken to in.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// What is trusted and shown where an endpoint is `https://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// How an endpoint is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balance>,
@@ -80,6 +88,34 @@ pub struct Endpoint {
     /// Its share of the requests relative to the other endpoints; 0 takes it out of use.
     #[serde(default = "one")]
     pub weight: u32,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, which gRPC needs: by prior knowledge to `http://` endpoints, by ALPN to `https://` ones.
+    H2,
+    /// What an `https://` endpoint chooses by ALPN; HTTP/1.1 to `http://` ones.
+    Auto,
+}
+
+/// TLS to endpoints.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// A PEM file of the authorities to trust, instead of the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// The name to ask for and to find in the certificate, instead of the endpoint's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// What the gateway shows of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<Certificate>,
 }
 
 /// How an endpoint is chosen.
@@ -305,6 +341,8 @@ pub struct UpstreamTimeouts {
     pub idle: Period,
     /// How long a connection without a request is kept.
     pub keep_alive: Period,
+    /// How long nothing may move on an upgraded connection, such as a WebSocket.
+    pub upgraded: Period,
 }
 
 impl Upstream {
@@ -314,6 +352,8 @@ impl Upstream {
             name: name.into(),
             endpoints,
             discovery: None,
+            protocol: Protocol::default(),
+            tls: None,
             balance: None,
             health: None,
             circuit_breaker: None,
@@ -397,6 +437,7 @@ impl Default for UpstreamTimeouts {
             request: Period::secs(30),
             idle: Period::secs(60),
             keep_alive: Period::secs(60),
+            upgraded: Period::secs(600),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The settings of an upstream for balancing, outlier detection and checks, from what a document says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -9,7 +10,7 @@ use crate::config::document::{self, BalanceAlgorithm};
 use crate::config::text::HashOn as Written;
 use crate::upstream::balance::{Algorithm, HashOn, Settings};
 use crate::upstream::health::Check;
-use crate::upstream::{Outlier, Timeouts};
+use crate::upstream::{Outlier, Timeouts, Transport};
 
 /// How an endpoint is chosen.
 pub fn balance(configured: &document::Balance) -> Settings {
@@ -36,8 +37,9 @@ pub fn outlier(configured: &document::Outlier) -> Outlier {
 }
 
 /// What endpoints are asked.
-pub fn check(configured: &document::ActiveHealth) -> Check {
+pub fn check(configured: &document::ActiveHealth, transport: &Arc<Transport>) -> Check {
     Check {
+        transport: Arc::clone(transport),
         path: configured.path.parse().unwrap_or(PathAndQuery::from_static("/")),
         headers: configured.headers.iter().filter_map(|(name, value)| header(name, value)).collect::<HeaderMap>(),
         port: configured.port,
@@ -58,6 +60,8 @@ pub fn timeouts(configured: &document::UpstreamTimeouts) -> Timeouts {
         request: Some(request).filter(|request| !request.is_zero()),
         idle: configured.idle.into(),
         keep_alive: configured.keep_alive.into(),
+        upgraded: configured.upgraded.into(),
+        call: None,
     }
 }
 

@@ -11,14 +11,13 @@ use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::Check;
-use crate::upstream::{Endpoint, connect};
+use crate::upstream::transport::Protocol;
+use crate::upstream::{Endpoint, connect, http2};
 
 /// Why there was no answer.
 #[derive(Debug, Error)]
@@ -44,13 +43,16 @@ async fn connect_and_ask(endpoint: &Endpoint, check: &Check) -> Result<StatusCod
     address.set_port(check.port.unwrap_or(address.port()));
     let request = request(endpoint, check, address);
     let stream = TcpStream::connect(address).await?;
-    match endpoint.tls {
+    if !endpoint.tls {
+        return match check.transport.protocol {
+            Protocol::Http2 => exchange_http2(TokioIo::new(stream), request, endpoint).await,
+            Protocol::Http1 | Protocol::Auto => exchange(TokioIo::new(stream), request).await,
+        };
+    }
+    let stream = connect::secure(endpoint, &check.transport, stream, false).await?;
+    match stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        true => exchange_http2(TokioIo::new(stream), request, endpoint).await,
         false => exchange(TokioIo::new(stream), request).await,
-        true => {
-            let name = ServerName::try_from(endpoint.host.to_string()).map_err(io::Error::other)?;
-            let stream = TlsConnector::from(connect::client_tls()?).connect(name, stream).await?;
-            exchange(TokioIo::new(stream), request).await
-        }
     }
 }
 
@@ -61,6 +63,22 @@ async fn exchange(io: impl Read + Write + Unpin + Send + 'static, request: Reque
     let answered = tokio::select! {
         answered = answer.as_mut() => answered,
         // Whatever ended it has also been told to who waits for the answer, which may be there already.
+        _ = connection => answer.await,
+    };
+    Ok(answered?.status())
+}
+
+/// The same in HTTP/2, where an endpoint may speak nothing else.
+async fn exchange_http2(
+    io: impl Read + Write + Unpin + Send + 'static,
+    mut request: Request<Empty<Bytes>>,
+    endpoint: &Endpoint,
+) -> Result<StatusCode, ProbeError> {
+    http2::prepare(&mut request, endpoint);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+    let mut answer = pin!(sender.send_request(request));
+    let answered = tokio::select! {
+        answered = answer.as_mut() => answered,
         _ = connection => answer.await,
     };
     Ok(answered?.status())
