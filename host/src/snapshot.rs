@@ -10,6 +10,8 @@ use crate::identity::{Clients, Introspection, Issuers};
 use crate::plugin::Usage;
 use crate::route::Router;
 use crate::server::Listener;
+use crate::server::redirect::Redirect;
+use crate::server::rewrite::Rewrite;
 use crate::telemetry::metrics::RouteHandle;
 use crate::telemetry::traces::{self, sampler::Sampler};
 use crate::upstream::{Split, Upstream};
@@ -68,8 +70,12 @@ pub struct Route {
     pub pattern: Arc<str>,
     /// Its plugins.
     pub chain: Chain,
-    /// Where its requests go; None if its chain always answers.
+    /// Where its requests go; None if its chain always answers, or sends clients elsewhere.
     pub upstream: Option<Split>,
+    /// Where clients are sent instead.
+    pub redirect: Option<Box<Redirect>>,
+    /// What the upstream is asked for instead.
+    pub rewrite: Option<Box<Rewrite>>,
     /// The largest request body, where the route has a limit of its own.
     pub max_body: Option<u64>,
     /// Protocols that its requests may switch to.

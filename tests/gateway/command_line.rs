@@ -194,6 +194,25 @@ async fn an_explanation_for_programs_has_the_whole_chain() {
 }
 
 #[tokio::test]
+async fn an_explanation_says_where_a_request_is_sent_instead() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let config = "\
+upstreams: [{name: u, endpoints: [{url: 'http://127.0.0.1:9001'}]}]
+routes:
+  - {name: moved, match: [{path: {prefix: /old}}], redirect: {prefix: /new, status: 308}}
+  - {name: inner, match: [{path: {prefix: /api}}], rewrite: {prefix: /v1}, upstream: u}
+";
+    std::fs::write(folder.path().join("gatehouse.yaml"), config).expect("the folder takes files");
+    for (target, said) in [("/old/x", r#"redirect {"prefix":"/new","status":308}"#), ("/api/x", r#"rewrite {"prefix":"/v1"}"#)] {
+        let output = gatehouse(folder.path(), &["explain", "--config", "gatehouse.yaml", "GET", target]).await;
+        assert!(output.stdout.contains(said), "{target}: {output:?}");
+        let json = gatehouse(folder.path(), &["explain", "--json", "--config", "gatehouse.yaml", "GET", target]).await;
+        let report: Value = serde_json::from_str(&json.stdout).expect("it is JSON");
+        assert!(report["route"]["redirect"]["prefix"] == "/new" || report["route"]["rewrite"]["prefix"] == "/v1", "{report}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_no_route_takes_is_explained_too() {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let config = "\

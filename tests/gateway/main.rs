@@ -34,6 +34,7 @@ mod tidy;
 mod tls;
 mod token_attacks;
 mod traces;
+mod traffic;
 mod upgrades;
 mod upstream_http2;
 mod upstream_tls;

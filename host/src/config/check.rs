@@ -13,6 +13,7 @@ pub(crate) mod rules;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod upstreams;
 
 use draft::Draft;

@@ -6,6 +6,7 @@ mod listener;
 mod plugin;
 mod route;
 mod telemetry;
+mod traffic;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -16,6 +17,7 @@ pub use listener::{AccessLog, Admin, Certificate, ClientAuth, ClientAuthMode, Dr
 pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
 pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, TrustParent};
+pub use traffic::{Redirect, Rewrite, Scheme};
 pub use upstream::{
     ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint,
     EtcdDiscovery, Health, Outlier, Protocol, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts, UpstreamTls,

@@ -83,6 +83,12 @@ async fn proceed(
     if let Some(reply) = route.chain.forward(traveller, tools).await? {
         return Ok(chain::reply_response(reply));
     }
+    if let Some(redirect) = &route.redirect {
+        return redirect.answer(&traveller.head, connection.secure);
+    }
+    if let Some(rewrite) = &route.rewrite {
+        rewrite.apply(&mut traveller.head)?;
+    }
     let split = route.upstream.as_ref().ok_or_else(|| Error::NoUpstream(route.name.to_string()))?;
     let upstream = split.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: route.name.to_string() })?;
     facts.upstream = Some(Arc::clone(upstream));

@@ -5,6 +5,7 @@ mod clients;
 mod explain;
 mod rules;
 mod telemetry;
+mod traffic;
 mod transport;
 mod upstreams;
 
@@ -233,6 +234,8 @@ impl<'a> Build<'a> {
             pattern: pattern(configured).into(),
             chain: Chain { steps },
             upstream: split(configured, upstreams),
+            redirect: self.redirect(configured, &path),
+            rewrite: self.rewrite(configured, &path),
             max_body: configured.max_body.map(|size| size.get()),
             upgrades: configured.upgrades.iter().map(|protocol| protocol.as_str().into()).collect(),
             timeout: configured.timeouts.request.map(Into::into),

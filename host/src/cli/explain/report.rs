@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Loaded;
-use crate::config::document::{Document, Endpoint, Route};
+use crate::config::document::{Document, Endpoint, Redirect, Rewrite, Route};
 use crate::plugin::OnError;
 use crate::route::{Candidate, Outcome};
 use crate::snapshot::build::ExplainedStep;
@@ -66,6 +66,12 @@ pub struct Taken {
     pub name: String,
     /// Its plugins, in order.
     pub chain: Vec<Plugin>,
+    /// Where the client is sent instead, once the chain had its say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+    /// What the upstream is asked for instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
     /// Its upstreams; none where the chain always answers.
     pub upstreams: Vec<Upstream>,
 }
@@ -126,7 +132,13 @@ impl Report {
         let document = &loaded.document;
         let route = &document.routes[place];
         let chain = chain.into_iter().map(Plugin::from).collect();
-        let taken = Taken { name: route.name.clone(), chain, upstreams: upstreams(route, document) };
+        let taken = Taken {
+            name: route.name.clone(),
+            chain,
+            redirect: route.redirect.clone(),
+            rewrite: route.rewrite.clone(),
+            upstreams: upstreams(route, document),
+        };
         Self { request, answer: None, candidates: judged(candidates, document), route: Some(taken) }
     }
 }

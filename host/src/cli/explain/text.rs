@@ -22,11 +22,19 @@ impl Display for Text<'_> {
 fn write_route(f: &mut fmt::Formatter<'_>, route: &Taken) -> fmt::Result {
     writeln!(f, "\nroute {}", route.name)?;
     route.chain.iter().try_for_each(|plugin| write_plugin(f, plugin))?;
+    if let Some(redirect) = &route.redirect {
+        return writeln!(f, "  redirect {}", json(redirect));
+    }
+    route.rewrite.iter().try_for_each(|rewrite| writeln!(f, "  rewrite {}", json(rewrite)))?;
     match &*route.upstreams {
         [] => writeln!(f, "  no upstream: the chain answers"),
         [only] => write_upstream(f, only, ""),
         several => several.iter().try_for_each(|upstream| write_upstream(f, upstream, &format!(" (weight {})", upstream.weight))),
     }
+}
+
+fn json(rule: &impl serde::Serialize) -> String {
+    serde_json::to_string(rule).expect("a rule is plain data")
 }
 
 fn write_plugin(f: &mut fmt::Formatter<'_>, plugin: &Plugin) -> fmt::Result {

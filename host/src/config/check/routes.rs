@@ -8,6 +8,7 @@ use super::Findings;
 use super::draft::Draft;
 use super::names::{self, Known, Names};
 use super::rules::{self, Wanted};
+use super::traffic;
 use super::upstreams::{exactly_one, review_weights};
 use crate::config::document::{PathMatch, Route, RouteMatch, Step, ValueMatch};
 use crate::config::place::{Finding, Place};
@@ -60,8 +61,10 @@ fn review_destination(at: &Place<'_>, route: &Route, names: &Names<'_>, findings
     if route.upstream.is_some() && !route.upstreams.is_empty() {
         findings.add(Finding::new(&several, Code::Conflict, "upstreams beside upstream", "one of the two").on_key());
     }
-    if route.upstream.is_none() && route.upstreams.is_empty() && route.chain.is_empty() {
-        let want = "an upstream, or a chain that answers";
+    traffic::review(at, route, findings);
+    let leads_nowhere = route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none();
+    if leads_nowhere && route.chain.is_empty() {
+        let want = "an upstream, a redirect, or a chain that answers";
         findings.add(Finding::new(&at.key("upstream"), Code::Missing, "nothing", want));
     }
     at_most(&several, route.upstreams.len(), MOST_UPSTREAMS, "upstreams", findings);

@@ -60,6 +60,24 @@ pub(super) fn host(text: &str) -> Result<(), Wanted> {
     Ok(())
 }
 
+/// A host to send somebody to: a name or an address, without a port.
+pub(super) fn lone_host(text: &str) -> Result<(), Wanted> {
+    let wanted = || "a host such as api.example.com, without a port".to_string();
+    authority(text).map_err(|_| wanted())?;
+    if ends_in_port(text) { Err(wanted()) } else { Ok(()) }
+}
+
+/// A host to ask for: a name or an address, with a port if need be.
+pub(super) fn authority(text: &str) -> Result<(), Wanted> {
+    let wanted = || "a host such as api.example.com or api.example.com:8080".to_string();
+    let authority: http::uri::Authority = text.parse().map_err(|_| wanted())?;
+    let (host, port) = (authority.host(), authority.port_u16());
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let is_name = host.len() <= 253 && host.to_ascii_lowercase().split('.').all(is_label);
+    let has_fit_port = if ends_in_port(text) { port.is_some_and(|port| port > 0) } else { true };
+    if (is_address || is_name) && has_fit_port && !text.contains('@') { Ok(()) } else { Err(wanted()) }
+}
+
 fn is_label(label: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&label.len()) && label.chars().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
@@ -217,6 +235,14 @@ mod tests {
                 ("", "*.example.com"),
             ],
         );
+    }
+
+    #[test]
+    fn hosts_to_ask_for_may_be_addresses_and_have_ports() {
+        let wanted = "a host such as api.example.com";
+        let bad = ["", "a b", "a@b", "a:0", "a:99999", "a:", "a/b", "::1", "-a", "a..b", "[::1", "*.a"].map(|text| (text, wanted));
+        check(authority, &["a", "API.example.com", "a.example:81", "10.0.0.1", "[::1]:81", "[::1]"], &bad);
+        check(lone_host, &["a", "10.0.0.1", "[::1]"], &["a:81", "[::1]:81"].map(|text| (text, wanted)));
     }
 
     #[test]

@@ -392,7 +392,7 @@ fn exactly_one_of_several_is_asked_for() {
 
 #[test]
 fn routes_lead_somewhere_and_stay_within_the_limits() {
-    refuses("routes: [{name: a}]\n", &["1:10: routes[0].upstream: got nothing, want an upstream, or a chain that answers"]);
+    refuses("routes: [{name: a}]\n", &["1:10: routes[0].upstream: got nothing, want an upstream, a redirect, or a chain that answers"]);
     refuses(
         "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}]}]\nroutes: [{name: a, upstream: a, upstreams: [{name: a, weight: 0}]}]\n",
         &[
@@ -407,6 +407,51 @@ fn routes_lead_somewhere_and_stay_within_the_limits() {
     );
     let steps = vec!["{plugin: jwt}"; 17].join(", ");
     refuses(&format!("routes: [{{name: a, chain: [{steps}]}}]\n"), &["1:27: routes[0].chain: got 17 steps, want 16 or fewer"]);
+}
+
+#[test]
+fn redirects_and_rewrites_say_what_they_change_and_can() {
+    let text = "\
+upstreams: [{name: u, endpoints: [{url: 'http://u:1'}]}]
+routes:
+  - {name: a, redirect: {status: 200}}
+  - {name: b, redirect: {port: 0, host: 'b:1'}}
+  - {name: c, redirect: {prefix: /x, path: /a//b}, match: [{path: {exact: /c}}]}
+  - {name: d, redirect: {host: d.example}, rewrite: {host: 'd e'}, upstream: u}
+  - {name: e, rewrite: {prefix: x}, match: [{path: {prefix: /a}}, {path: {prefix: /b}}], upstream: u}
+  - {name: f, rewrite: {}, upstreams: [{name: u, weight: 1}]}
+  - {name: g, rewrite: {path: '/g?q'}, chain: [{plugin: jwt}]}
+";
+    refuses(
+        text,
+        &[
+            "3:25: routes[0].redirect: got nothing that changes, want at least one of scheme, host, port, path, prefix: without, clients come back for ever",
+            "3:34: routes[0].redirect.status: got 200, want one of 301, 302, 303, 307, 308",
+            "4:32: routes[1].redirect.port: got 0, want 1 to 65535",
+            "4:41: routes[1].redirect.host: got \"b:1\", want a host such as api.example.com, without a port",
+            "5:26: routes[2].redirect.prefix: got prefix beside path, want one of the two",
+            "5:26: routes[2].redirect.prefix: got a match without a path prefix, want exactly one match, with a path prefix: that is what is replaced",
+            "5:44: routes[2].redirect.path: got \"/a//b\", want a path without //",
+            "6:44: routes[3].rewrite: got rewrite beside redirect, want one of the two",
+            "6:60: routes[3].rewrite.host: got \"d e\", want a host such as api.example.com or api.example.com:8080",
+            "6:68: routes[3].upstream: got upstream beside redirect, want one of the two",
+            "7:25: routes[4].rewrite.prefix: got 2 matches, want exactly one match, with a path prefix: that is what is replaced",
+            "7:33: routes[4].rewrite.prefix: got \"x\", want a path that begins with /",
+            "8:24: routes[5].rewrite: got nothing, want at least one of host, path, prefix",
+            "9:15: routes[6].rewrite: got rewrite without an upstream, want an upstream to ask",
+            "9:31: routes[6].rewrite.path: got \"/g?q\", want a path without a query; use query for that",
+        ],
+    );
+    refuses("routes: [{name: a, redirect: {scheme: ftp}}]\n", &["1:39: routes[0].redirect.scheme: got \"ftp\", want http or https"]);
+    accepts(
+        "\
+upstreams: [{name: u, endpoints: [{url: 'http://u:1'}]}]
+routes:
+  - {name: a, redirect: {scheme: https}}
+  - {name: b, match: [{path: {prefix: /b}}], redirect: {prefix: /, host: '[::1]', status: 308}}
+  - {name: c, match: [{path: {prefix: /c}}], rewrite: {prefix: /d, host: '10.0.0.1:81'}, upstream: u}
+",
+    );
 }
 
 #[test]
@@ -645,7 +690,7 @@ drain: {deadline: soon, ready_delay: 1s}
             "9:9: routes[0].chain[1]: got 7, want a map",
             "10:18: routes[0].chain[2].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
             "11:15: routes[0].upstream: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
-            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, timeouts, upgrades, \
+            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, redirect, rewrite, timeouts, upgrades, \
          upstream, upstreams (hint: did you mean upstream?)",
             "13:19: drain.deadline: got \"soon\" (not a number), want a duration such as 10ms, 1s or 5m",
         ],

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::plugin::OnError;
+use super::traffic::{Redirect, Rewrite};
 use crate::config::units::{Period, Size};
 
 /// Which requests go through which chain to which upstream.
@@ -22,12 +23,18 @@ pub struct Route {
     /// Plugins in order on the way in, in reverse on the way out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<Step>,
-    /// The upstream. Leave out this and `upstreams` when the chain always answers.
+    /// The upstream. Leave out this and `upstreams` when the chain always answers, or where there is a `redirect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     /// Several upstreams that share the requests by weight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<WeightedUpstream>,
+    /// Where clients are sent once the chain had its say, instead of going to an upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+    /// What the upstream is asked for instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
     /// Protocols that a connection may switch to, such as `websocket`; none unless listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,
@@ -123,4 +130,16 @@ pub struct RouteTimeouts {
     /// For the whole request, every try included; `0s` for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<Period>,
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The path prefix that every request of the route has matched, where its conditions are one with a prefix.
+    pub fn only_prefix(&self) -> Option<&str> {
+        match &*self.matches {
+            [only] => only.path.as_ref()?.prefix.as_deref(),
+            _ => None,
+        }
+    }
 }
