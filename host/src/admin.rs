@@ -1,52 +1,83 @@
-//! The admin listener: liveness, readiness and metrics. The rest of the admin API has its own issue.
+//! The admin API: its listener, and the way of a request to its operation. Each resource is a file of its own below,
+//! and a line in [`operations`]. How the gateway is changed is not here: `gateway` does it, one change after the other.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::server::tls::Tls;
+use crate::snapshot::Snapshot;
+use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics;
+use crate::worker::Pinned;
 
-/// How long a client may take for a request.
+pub mod content;
+pub mod openapi;
+pub mod operation;
+pub mod probes;
+pub mod problem;
+pub mod readiness;
+pub mod scope;
+pub mod status;
+pub mod tokens;
+
+use content::NoQuery;
+use operation::{Asked, Operation};
+use problem::Problem;
+use readiness::Readiness;
+use tokens::Tokens;
+
+/// How long a client may take for the head of a request, and for a handshake.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// What the admin listener tells.
+/// What the operations work with.
 pub struct Admin {
-    metrics: Metrics,
-    ready: AtomicBool,
-    started: Instant,
-    /// When readiness was last asked for, in milliseconds after `started`, plus one; 0 for never.
-    asked: AtomicU64,
+    /// Whether requests should be sent here.
+    pub readiness: Arc<Readiness>,
+    /// All counts.
+    pub metrics: Metrics,
+    /// What is remembered.
+    pub store: Arc<Store>,
+    /// Who may ask.
+    pub tokens: Tokens,
+    /// The configuration that serves.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// Which revision each worker has in hand.
+    pub workers: Arc<[Pinned]>,
+    /// Everything the API does.
+    pub operations: Vec<Operation>,
+    /// How the listener speaks TLS; None if it does not.
+    pub tls: ArcSwapOption<Tls>,
+}
+
+/// Everything the API does.
+pub fn operations() -> Vec<Operation> {
+    [probes::operations(), status::operations(), openapi::operations(), tokens::operations()].into_iter().flatten().collect()
+}
+
+/// Runs what blocks on a thread where it may.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Problem::internal(format!("It broke off: {error}."))))
 }
 
 impl Admin {
-    /// Not ready yet.
-    pub fn new(metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { metrics, ready: AtomicBool::new(false), started: Instant::now(), asked: AtomicU64::new(0) })
-    }
-
-    /// Says whether requests should be sent here.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Release);
-    }
-
-    /// Whether anybody asked for readiness within this time: if not, nobody has to be waited for on the way out.
-    pub fn was_asked_within(&self, time: Duration) -> bool {
-        match self.asked.load(Ordering::Relaxed) {
-            0 => false,
-            asked => self.started.elapsed().saturating_sub(Duration::from_millis(asked)) < time,
+    /// Takes new certificates. Whether there is TLS at all is settled when the gateway starts.
+    pub fn renew(&self, tls: Option<Arc<Tls>>) {
+        if tls.is_some() && self.tls.load().is_some() {
+            self.tls.store(tls);
         }
     }
 
@@ -62,10 +93,22 @@ impl Admin {
         }
     }
 
-    async fn serve_connection(self: Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr) {
+    async fn serve_connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        match self.tls.load_full() {
+            None => self.serve_stream(stream, peer).await,
+            Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => self.serve_stream(stream, peer).await,
+                Ok(Err(error)) => tracing::debug!(%error, %peer, "admin handshake failed"),
+                Err(_) => tracing::debug!(%peer, "admin handshake took too long"),
+            },
+        }
+    }
+
+    async fn serve_stream(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr) {
         let service = service_fn(move |request| {
             let admin = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(admin.answer(&request)) }
+            async move { Ok::<_, Infallible>(admin.answer(request).await) }
         });
         let served =
             http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service);
@@ -74,38 +117,41 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
-        }
-        match request.uri().path() {
-            "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readiness(),
-            "/metrics" => self.metrics(),
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
-        }
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (operation, parameters) = match self.find(request.method(), request.uri().path()) {
+            Ok(found) => found,
+            Err(problem) => return problem.into_response(),
+        };
+        let token = match operation.scope.map(|scope| (scope, self.tokens.find(request.headers(), SystemTime::now()))) {
+            None => None,
+            Some((_, Err(problem))) => return problem.into_response(),
+            Some((scope, Ok(token))) if !token.may(scope) => return Problem::forbidden(scope.name()).into_response(),
+            Some((_, Ok(token))) => Some(token),
+        };
+        let (head, body) = request.into_parts();
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let admin = Arc::clone(&self);
+        operation.run(Asked { admin, token, parameters, query, headers: head.headers, body, limit: operation.limit }).await
     }
 
-    fn readiness(&self) -> Response<Full<Bytes>> {
-        self.asked.store(self.started.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-        match self.ready.load(Ordering::Acquire) {
-            true => text(StatusCode::OK, "ready\n"),
-            false => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    /// The operation for a method and a path, with the parameters in the path.
+    fn find(&self, method: &Method, path: &str) -> Result<(&Operation, Vec<String>), Problem> {
+        // A HEAD is a GET whose body is not sent.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let mut allowed = Vec::new();
+        for operation in &self.operations {
+            let Some(parameters) = operation.parameters(path) else { continue };
+            if operation.method == *method {
+                return Ok((operation, parameters));
+            }
+            allowed.push(operation.method.as_str());
         }
+        if allowed.is_empty() {
+            return Err(Problem::not_found("There is nothing here. `/v1/openapi.json` says what there is."));
+        }
+        if allowed.contains(&"GET") {
+            allowed.push("HEAD");
+        }
+        Err(Problem::method_not_allowed(&allowed.join(", ")))
     }
-
-    fn metrics(&self) -> Response<Full<Bytes>> {
-        let mut response = text(StatusCode::OK, self.metrics.render());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
-        response
-    }
-}
-
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

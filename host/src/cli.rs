@@ -60,12 +60,16 @@ pub struct RunArgs {
     /// Where to listen, with --route [127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
     pub listen: Option<SocketAddr>,
-    /// A folder for compiled plugins and other state [the user's cache folder]
+    /// A folder for what the gateway remembers: API-made routes and keys, tokens, compiled plugins [./gatehouse-data, once
+    /// there is an admin API; compiled plugins in the user's cache folder]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
     /// Where the admin API listens, instead of what the configuration says
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
+    /// A file with the token for the admin API; else it is in GATEHOUSE_ADMIN_TOKEN, else made at the first start
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
     /// Worker threads [one for each core]
     #[arg(long)]
     pub workers: Option<std::num::NonZeroUsize>,

@@ -1,5 +1,6 @@
 //! The composition root: builds the parts, starts the workers, reloads, drains.
 
+mod admin;
 mod memory;
 
 use std::cell::OnceCell;
@@ -18,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as signalled};
 
 use crate::admin::Admin;
+use crate::admin::readiness::Readiness;
 use crate::cli::builtin_names;
 use crate::config::document::{self, Document};
 use crate::config::text::LogTarget;
@@ -36,7 +38,7 @@ use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::gauges::EndpointGauges;
 use crate::upstream::{Endpoints, upkeep};
 use crate::watch::{Files, Fingerprint, Watch};
-use crate::worker::{self, Listen, Phase};
+use crate::worker::{self, Listen, Phase, Pinned};
 
 /// How often names of endpoints are looked up again.
 const RESOLVE: Duration = Duration::from_secs(30);
@@ -54,6 +56,10 @@ pub struct Settings {
     pub config: ConfigSource,
     /// The folder for compiled plugins.
     pub cache: Option<PathBuf>,
+    /// The folder for everything else that is remembered.
+    pub data: Option<PathBuf>,
+    /// The operator's own token for the admin API.
+    pub admin_token: Option<String>,
     /// Where the admin listener is, instead of what the configuration says.
     pub admin: Option<SocketAddr>,
     /// Worker threads.
@@ -118,6 +124,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
 
     let (phase, phases) = signalled::channel(Phase::Serving);
     let (spans, inbox) = export::queue(metrics.spans());
+    let applied_revision = signalled::Sender::new(snapshot.revision);
     let collector = signalled::Sender::new(collector(&snapshot));
     let shared = worker::Shared {
         current: Arc::new(ArcSwap::from_pointee(snapshot)),
@@ -127,6 +134,8 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         log: Arc::new(log),
         spans,
         phase: phases,
+        applied: applied_revision.subscribe(),
+        pinned: (0..settings.workers).map(|_| Pinned::default()).collect(),
     };
     let mut gateway = Gateway {
         fingerprint: files.as_ref().map(Files::fingerprint),
@@ -139,13 +148,17 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         revision: 1,
         phase,
         collector,
+        applied: applied_revision,
         shared,
         http: OnceCell::new(),
+        readiness: Arc::new(Readiness::starting()),
+        data: settings.data,
+        admin: None,
     };
     gateway.start_workers(settings.workers)?;
     gateway.start_listening()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(machine("runtime"))?;
-    runtime.block_on(gateway.serve(settings.admin, inbox))
+    runtime.block_on(gateway.serve(settings.admin, settings.admin_token, inbox))
 }
 
 struct Gateway {
@@ -155,6 +168,8 @@ struct Gateway {
     phase: signalled::Sender<Phase>,
     /// Where spans go at the moment.
     collector: signalled::Sender<Option<Arc<Collector>>>,
+    /// Tells workers of a new revision.
+    applied: signalled::Sender<u64>,
     workers: Vec<WorkerHandle>,
     listening: HashMap<Arc<str>, Listening>,
     /// What is served, as far as it is asked for again: see [`kept`].
@@ -164,6 +179,10 @@ struct Gateway {
     revision: u64,
     /// Made at the first issuer that needs it: it reads the certificates that the system trusts.
     http: OnceCell<Arc<Http>>,
+    readiness: Arc<Readiness>,
+    /// Where the store lies, if anybody said so.
+    data: Option<PathBuf>,
+    admin: Option<Arc<Admin>>,
 }
 
 struct WorkerHandle {
@@ -231,10 +250,9 @@ impl Gateway {
         }
     }
 
-    async fn serve(mut self, admin_address: Option<SocketAddr>, spans: Inbox) -> Result<(), StartError> {
+    async fn serve(mut self, admin_address: Option<SocketAddr>, admin_token: Option<String>, spans: Inbox) -> Result<(), StartError> {
         let exporter = Exporter::start(spans, self.collector.subscribe());
-        let admin = Admin::new(self.shared.metrics.clone());
-        self.start_admin(&admin, admin_address).await?;
+        self.start_admin(admin_address, admin_token.as_deref()).await?;
         let mut terminate = signal(SignalKind::terminate()).map_err(machine("signals"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("signals"))?;
         let mut hangup = signal(SignalKind::hangup()).map_err(machine("signals"))?;
@@ -243,7 +261,7 @@ impl Gateway {
         self.ask_issuers();
         let mut watch = Watch::start();
         self.watch(&mut watch);
-        admin.set_ready(true);
+        self.readiness.set(true);
         announce("ready");
         loop {
             tokio::select! {
@@ -263,27 +281,13 @@ impl Gateway {
             }
         }
         let patience = tokio::select! {
-            () = self.drain(&admin) => LAST_SPANS,
+            () = self.drain() => LAST_SPANS,
             // A second signal is somebody who does not want to wait.
             _ = terminate.recv() => Duration::ZERO,
             _ = interrupt.recv() => Duration::ZERO,
         };
         exporter.close(patience).await;
         self.shared.log.close(Duration::from_secs(1));
-        Ok(())
-    }
-
-    async fn start_admin(&self, admin: &Arc<Admin>, address: Option<SocketAddr>) -> Result<(), StartError> {
-        let configured = self.document.admin.as_ref().map(|admin| admin.address.0);
-        let Some(address) = address.or(configured) else { return Ok(()) };
-        if !address.ip().is_loopback() {
-            let cause = "only loopback addresses until the admin API has tokens".into();
-            return Err(StartError::Machine { what: format!("admin listener on {address}"), cause });
-        }
-        let listener = tokio::net::TcpListener::bind(address).await.map_err(machine(format!("admin listener on {address}")))?;
-        let bound = listener.local_addr().map_err(machine("admin listener"))?;
-        announce(&format!("listening admin http://{bound}"));
-        tokio::spawn(Arc::clone(admin).serve(listener));
         Ok(())
     }
 
@@ -380,6 +384,10 @@ impl Gateway {
         self.collector.send_replace(collector(&snapshot));
         let snapshot = Arc::new(snapshot);
         tokio::spawn(memory::retire(self.shared.current.swap(Arc::clone(&snapshot))));
+        self.applied.send_replace(snapshot.revision);
+        if let Some(admin) = &self.admin {
+            admin.renew(snapshot.admin_tls.clone());
+        }
         for bound in bound {
             self.listen(&document, bound);
         }
@@ -390,8 +398,8 @@ impl Gateway {
             }
             stays
         });
-        if document.access_log.to != self.document.access_log.to || document.admin != self.document.admin {
-            tracing::warn!("access_log.to and admin take effect at the next start");
+        if document.access_log.to != self.document.access_log.to || address(&document) != address(&self.document) {
+            tracing::warn!("access_log.to and admin.address take effect at the next start");
         }
         self.document = document;
         applied(&self.shared.metrics, &snapshot);
@@ -402,12 +410,12 @@ impl Gateway {
     }
 
     /// Readiness off, then no new connections, then no connections.
-    async fn drain(&mut self, admin: &Admin) {
+    async fn drain(&mut self) {
         let drain = self.shared.current.load().drain;
         tracing::info!(ready_delay = ?drain.ready_delay, deadline = ?drain.deadline, "draining");
-        admin.set_ready(false);
+        self.readiness.set(false);
         let _ = self.phase.send(Phase::Draining);
-        if admin.was_asked_within(ASKED) {
+        if self.readiness.was_asked_within(ASKED) {
             tokio::time::sleep(drain.ready_delay).await;
         }
         for listening in self.listening.values() {
@@ -486,6 +494,10 @@ fn applied(metrics: &Metrics, snapshot: &Snapshot) {
     let certificates =
         listeners.flat_map(|listener| listener.certificates.iter().map(|(file, not_after)| (&*listener.name, file.as_str(), *not_after)));
     metrics.certificates(certificates);
+}
+
+fn address(document: &Document) -> Option<SocketAddr> {
+    document.admin.as_ref().map(|admin| admin.address.0)
 }
 
 fn collector(snapshot: &Snapshot) -> Option<Arc<Collector>> {

@@ -20,6 +20,7 @@ pub mod plugin;
 pub mod route;
 pub mod server;
 pub mod snapshot;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 pub mod watch;

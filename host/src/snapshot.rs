@@ -12,6 +12,7 @@ use crate::route::Router;
 use crate::server::Listener;
 use crate::server::redirect::Redirect;
 use crate::server::rewrite::Rewrite;
+use crate::server::tls::Tls;
 use crate::telemetry::metrics::RouteHandle;
 use crate::telemetry::traces::{self, sampler::Sampler};
 use crate::upstream::{Split, Upstream};
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// Listeners by name.
     pub listeners: HashMap<Arc<str>, Arc<Listener>>,
+    /// TLS of the admin listener, where it has it.
+    pub admin_tls: Option<Arc<Tls>>,
     /// Upstreams by name.
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// Who signs tokens.

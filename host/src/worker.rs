@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -47,7 +48,15 @@ pub struct Shared {
     pub spans: Queue,
     /// How far the gateway has gone on its way out.
     pub phase: watch::Receiver<Phase>,
+    /// The revision that was applied last: idle workers hear of it.
+    pub applied: watch::Receiver<u64>,
+    /// Which revision each worker has in hand.
+    pub pinned: Arc<[Pinned]>,
 }
+
+/// The revision that a worker has in hand; 0 before the first.
+#[derive(Debug, Default)]
+pub struct Pinned(AtomicU64);
 
 /// On the way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +101,7 @@ pub struct Worker {
     pub traces: Rc<WorkerTraces>,
     /// Its request ids.
     pub ids: RequestIds,
+    index: usize,
     shared: Shared,
     cache: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
@@ -109,13 +119,13 @@ pub fn start(index: usize, shared: Shared, listen: mpsc::UnboundedReceiver<Liste
             .event_interval(61)
             .build_local(tokio::runtime::LocalOptions::default())
             .expect("a worker without a runtime cannot serve");
-        runtime.block_on(run(shared, listen));
+        runtime.block_on(run(index, shared, listen));
     })
 }
 
-async fn run(shared: Shared, mut listen: mpsc::UnboundedReceiver<Listen>) {
+async fn run(index: usize, shared: Shared, mut listen: mpsc::UnboundedReceiver<Listen>) {
     let (fetch, jobs) = mpsc::unbounded_channel();
-    let worker = Rc::new(Worker::new(shared, fetch));
+    let worker = Rc::new(Worker::new(index, shared, fetch));
     tokio::task::spawn_local(fetch::serve(Rc::clone(&worker), jobs));
     tokio::task::spawn_local(tidy(Rc::clone(&worker)));
     loop {
@@ -133,6 +143,7 @@ async fn run(shared: Shared, mut listen: mpsc::UnboundedReceiver<Listen>) {
 
 async fn tidy(worker: Rc<Worker>) {
     let (mut flush, mut sweep) = (tokio::time::interval(FLUSH), tokio::time::interval(SWEEP));
+    let mut applied = worker.shared.applied.clone();
     loop {
         tokio::select! {
             _ = flush.tick() => worker.flush(),
@@ -140,19 +151,20 @@ async fn tidy(worker: Rc<Worker>) {
                 worker.pools.sweep();
                 worker.report_instances();
                 worker.connections.sweep();
-                // An idle worker lets go of an old snapshot, too.
-                worker.view();
             }
+            // An idle worker lets go of an old snapshot, too.
+            Ok(()) = applied.changed() => drop(worker.view()),
         }
     }
 }
 
 impl Worker {
-    fn new(shared: Shared, fetch: FetchSender) -> Self {
+    fn new(index: usize, shared: Shared, fetch: FetchSender) -> Self {
         let metrics = shared.metrics.worker();
         let decisions = metrics.decisions();
         let mut cache = Cache::new(Arc::clone(&shared.current));
         let snapshot = Arc::clone(cache.load());
+        shared.pinned[index].set(snapshot.revision);
         let view = Rc::new(view(&shared, &decisions, &fetch, snapshot));
         Self {
             pools: Rc::default(),
@@ -166,6 +178,7 @@ impl Worker {
             decisions,
             fetch,
             live: Cell::new(0),
+            index,
             shared,
         }
     }
@@ -177,6 +190,7 @@ impl Worker {
         let mut seen = self.view.borrow_mut();
         if !Arc::ptr_eq(current, &seen.snapshot) {
             *seen = Rc::new(view(&self.shared, &self.decisions, &self.fetch, Arc::clone(current)));
+            self.shared.pinned[self.index].set(current.revision);
         }
         Rc::clone(&seen)
     }
@@ -239,6 +253,17 @@ fn view(shared: &Shared, decisions: &Decisions, fetch: &FetchSender, snapshot: A
         fetch: fetch.clone(),
     };
     View { snapshot, services: Arc::new(services) }
+}
+
+impl Pinned {
+    /// The revision.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, revision: u64) {
+        self.0.store(revision, Ordering::Relaxed);
+    }
 }
 
 /// A connection that counts.

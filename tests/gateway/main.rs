@@ -2,6 +2,7 @@
 //! `make test` builds the binary and the guests first.
 
 mod access_log;
+mod admin;
 mod bad_heads;
 mod bodies;
 mod built_ins;

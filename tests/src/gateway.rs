@@ -1,5 +1,6 @@
 //! The real gateway as a process: started with a config, watched through its outer contract, ended by signal.
 
+mod api;
 mod process;
 mod setup;
 
@@ -33,6 +34,7 @@ pub struct Gateway {
     folder: TempDir,
     output: Lines,
     log: Lines,
+    setup: Setup,
 }
 
 /// What became of a changed config.
@@ -161,6 +163,18 @@ impl Gateway {
     /// Waits for its end.
     pub async fn wait(&mut self) -> ExitStatus {
         soon("the gateway to leave", self.child.wait()).await.expect("our own child can be waited for")
+    }
+
+    /// Kills it without a word, and starts it again as it was.
+    pub async fn kill_and_start_again(mut self) -> Self {
+        self.signal(libc::SIGKILL);
+        self.wait().await;
+        self.start_again().await
+    }
+
+    /// Starts it again as it was, once it has ended.
+    pub async fn start_again(self) -> Self {
+        self.setup.start_in(self.folder).await
     }
 
     /// Its process id.

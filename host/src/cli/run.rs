@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::admin::tokens::read_token_file;
 use crate::gateway::{self, ConfigSource, Settings, StartError};
 
 use super::RunArgs;
 use super::check::BAD_CONFIG;
 
+/// The environment variable with the token for the admin API.
+pub const ADMIN_TOKEN: &str = "GATEHOUSE_ADMIN_TOKEN";
+
 /// Serves. Exit 0 after a drain, 78 for a configuration that cannot be used, 1 for anything else.
 pub fn run(arguments: RunArgs) -> ExitCode {
-    match gateway::run(settings(arguments)) {
+    match settings(arguments).and_then(gateway::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(StartError::Config(problems)) => {
             eprintln!("{problems}");
@@ -23,18 +27,28 @@ pub fn run(arguments: RunArgs) -> ExitCode {
     }
 }
 
-fn settings(arguments: RunArgs) -> Settings {
+fn settings(arguments: RunArgs) -> Result<Settings, StartError> {
+    let admin_token = admin_token(&arguments)?;
     let config = match arguments.config {
         Some(path) => ConfigSource::Path(path),
         None => ConfigSource::Arguments { routes: arguments.route, listen: arguments.listen },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Settings {
+    Ok(Settings {
         config,
-        cache: arguments.data.map(|data| data.join("compiled")).or_else(user_cache),
+        cache: arguments.data.as_ref().map(|data| data.join("compiled")).or_else(user_cache),
+        data: arguments.data,
         admin: arguments.admin,
+        admin_token,
         workers: arguments.workers.map_or(cores, usize::from),
-    }
+    })
+}
+
+fn admin_token(arguments: &RunArgs) -> Result<Option<String>, StartError> {
+    let Some(path) = &arguments.admin_token_file else { return Ok(std::env::var(ADMIN_TOKEN).ok()) };
+    let unreadable =
+        |error: std::io::Error| StartError::Machine { what: format!("admin token in {}", path.display()), cause: error.to_string() };
+    read_token_file(path).map(Some).map_err(unreadable)
 }
 
 /// Where compiled plugins are kept when nobody says where: the folder that the XDG base directory specification names.

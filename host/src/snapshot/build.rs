@@ -126,6 +126,7 @@ impl<'a> Build<'a> {
             allows_upgrades: routes.iter().any(|route| !route.upgrades.is_empty()),
             routes,
             listeners: self.listeners(),
+            admin_tls: self.admin_tls(),
             upstreams,
             issuers: self.issuers(previous),
             introspection: self.introspection(previous),
@@ -385,6 +386,12 @@ impl<'a> Build<'a> {
             TlsError::ClientAuth(_) => ("client_auth", "authorities"),
         };
         self.found(path.key(key), Code::Value, got, format!("PEM files that can be used, but {error}"));
+    }
+
+    /// HTTP/1 alone: the admin API has no use for more.
+    fn admin_tls(&mut self) -> Option<Arc<Tls>> {
+        let tls = self.document.admin.as_ref()?.tls.as_ref()?;
+        self.tls(tls, false, KeyPath::default().key("admin").key("tls")).map(Arc::new)
     }
 
     fn expiries(&self, tls: &document::Tls) -> Vec<(String, i64)> {

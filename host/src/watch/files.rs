@@ -27,7 +27,9 @@ impl Files {
         let components = document.plugins.iter().filter_map(|plugin| plugin.source.as_ref()?.file.as_deref());
         let key_sets = document.issuers.iter().filter_map(|issuer| issuer.jwks.as_ref()?.file.as_deref());
         let secrets = secrets(document).filter_map(|secret| secret.file.as_deref());
-        let certificates = document.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(certificate_files);
+        let admin_tls = document.admin.iter().filter_map(|admin| admin.tls.as_ref());
+        let tls = document.listeners.iter().filter_map(|listener| listener.tls.as_ref()).chain(admin_tls);
+        let certificates = tls.flat_map(certificate_files);
         let upstream_tls = document.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()).flat_map(upstream_files);
         let others = components.chain(key_sets).chain(secrets).chain(certificates).chain(upstream_tls);
         Self { config: config.to_owned(), others: others.map(|file| loaded.sources.resolve(file)).collect() }

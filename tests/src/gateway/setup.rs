@@ -14,6 +14,10 @@ pub(super) const ACCESS_LOG: &str = "access.jsonl";
 /// The name of the config in its folder.
 const CONFIG: &str = "gatehouse.yaml";
 
+/// The token for the admin API of every gateway that is not told otherwise, and where it is told of it.
+pub(super) const ADMIN_TOKEN: &str = "the-token-of-the-tests";
+const ADMIN_TOKEN_VARIABLE: &str = "GATEHOUSE_ADMIN_TOKEN";
+
 /// Top-level keys a test usually has no opinion on. Port 0 keeps tests apart; a short drain keeps them fast.
 const DEFAULTS: [(&str, &str); 4] = [
     ("listeners:", "listeners: [{name: public, address: \"127.0.0.1:0\"}]"),
@@ -28,19 +32,20 @@ pub struct Setup {
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     files: Vec<(String, Vec<u8>)>,
+    admin_token: bool,
 }
 
 impl Setup {
     /// A gateway with this config; see [`Gateway::start`].
     #[must_use]
     pub fn new(config: &str) -> Self {
-        Self { config: Some(complete(config)), arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
+        Self { config: Some(complete(config)), ..Self::without_config() }
     }
 
     /// A gateway that is told everything by its arguments.
     #[must_use]
     pub fn without_config() -> Self {
-        Self { config: None, arguments: Vec::new(), environment: Vec::new(), files: Vec::new() }
+        Self { config: None, arguments: Vec::new(), environment: Vec::new(), files: Vec::new(), admin_token: true }
     }
 
     /// Adds arguments to `gatehouse run`.
@@ -54,6 +59,13 @@ impl Setup {
     #[must_use]
     pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Lets the gateway find or make a token for its admin API by itself.
+    #[must_use]
+    pub fn without_admin_token(mut self) -> Self {
+        self.admin_token = false;
         self
     }
 
@@ -75,13 +87,20 @@ impl Setup {
     /// # Panics
     /// When it ends before.
     pub async fn start(self) -> Gateway {
-        let (folder, mut child, output, log) = self.spawn();
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        self.write(folder.path());
+        self.start_in(folder).await
+    }
+
+    /// Starts it in a folder that has everything already.
+    pub(super) async fn start_in(self, folder: TempDir) -> Gateway {
+        let (mut child, output, log) = self.spawn(folder.path());
         if output.find(|line| line == "ready").await.is_none() {
             let status = child.try_wait();
             panic!("the gateway did not become ready ({status:?}):\n{}\n{}", output.text(), log.text());
         }
         let sockets = output.all().iter().filter_map(|line| socket(line)).collect();
-        Gateway { child, sockets, folder, output, log }
+        Gateway { child, sockets, folder, output, log, setup: self }
     }
 
     /// Starts it, expects it to give up, and returns its exit code and what it wrote.
@@ -89,7 +108,9 @@ impl Setup {
     /// # Panics
     /// When it runs on.
     pub async fn start_refused(self) -> (Option<i32>, String) {
-        let (_folder, mut child, output, log) = self.spawn();
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        self.write(folder.path());
+        let (mut child, output, log) = self.spawn(folder.path());
         let status = crate::wire::soon("the gateway to give up", child.wait()).await.expect("our own child can be waited for");
         // The pipes end with the process; a search that finds nothing returns when all is read.
         log.find(|_| false).await;
@@ -109,21 +130,23 @@ impl Setup {
         fs::rename(&fresh, folder.join(CONFIG)).expect("a file can take another's place");
     }
 
-    fn spawn(self) -> (TempDir, Child, Lines, Lines) {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        self.write(folder.path());
+    fn spawn(&self, folder: &Path) -> (Child, Lines, Lines) {
         let mut command = Command::new(files::gatehouse());
-        command.arg("run").arg("--data").arg(folder.path().join("data")).args(&self.arguments);
+        command.arg("run").arg("--data").arg(folder.join("data")).args(&self.arguments);
+        command.env_remove(ADMIN_TOKEN_VARIABLE);
+        if self.admin_token {
+            command.env(ADMIN_TOKEN_VARIABLE, ADMIN_TOKEN);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.config.is_some() {
-            command.arg("--config").arg(folder.path().join(CONFIG));
+            command.arg("--config").arg(folder.join(CONFIG));
         }
-        command.current_dir(folder.path());
+        command.current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the gateway's binary runs");
         let output = Lines::collect(child.stdout.take().expect("stdout is a pipe"));
         let log = Lines::collect(child.stderr.take().expect("stderr is a pipe"));
-        (folder, child, output, log)
+        (child, output, log)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::Findings;
 use super::draft::Draft;
 use super::rules;
-use crate::config::document::{Listener, ListenerLimits, ListenerTimeouts, Otlp, Tls, Traces};
+use crate::config::document::{Admin, Listener, ListenerLimits, ListenerTimeouts, Otlp, Tls, Traces};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 use crate::config::units::{Period, Size};
@@ -25,7 +25,7 @@ pub(super) fn review(draft: &Draft, findings: &mut Findings) {
     for slot in &draft.admin {
         let Ok(admin) = &slot.item else { continue };
         let root = Place::root(slot.file);
-        review_admin(&root.key("admin").key("address"), admin.address.0, &mut taken, findings);
+        review_admin(&root.key("admin"), admin, &mut taken, findings);
     }
     for slot in &draft.drain {
         let Ok(drain) = &slot.item else { continue };
@@ -115,10 +115,13 @@ fn review_address<'a>(
     }
 }
 
-fn review_admin(at: &Place<'_>, address: SocketAddr, taken: &mut HashMap<SocketAddr, &str>, findings: &mut Findings) {
-    review_address(at, address, "admin", taken, findings);
-    if !address.ip().is_loopback() {
-        let finding = Finding::new(at, Code::Value, address.to_string(), "a loopback address such as 127.0.0.1:9080");
+fn review_admin(at: &Place<'_>, admin: &Admin, taken: &mut HashMap<SocketAddr, &str>, findings: &mut Findings) {
+    let (address, place) = (admin.address.0, at.key("address"));
+    review_address(&place, address, "admin", taken, findings);
+    if let Some(tls) = &admin.tls {
+        review_tls(&at.key("tls").key("certificates"), tls, findings);
+    } else if !address.ip().is_loopback() {
+        let finding = Finding::new(&place, Code::Value, address.to_string(), "a loopback address such as 127.0.0.1:9080, or admin.tls");
         findings.add(finding.hint("the admin API is not served to the network without TLS"));
     }
 }

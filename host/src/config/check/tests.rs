@@ -140,7 +140,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     );
     refuses(
         "admin: {adress: '127.0.0.1:1'}\n",
-        &["1:9: admin.adress: got the unknown key \"adress\", want address (hint: did you mean address?)"],
+        &["1:9: admin.adress: got the unknown key \"adress\", want address or tls (hint: did you mean address?)"],
     );
     refuses(
         "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}], health: {activ: {path: /}}}]\n",
@@ -496,7 +496,7 @@ admin: {address: '0.0.0.0:9080'}
             "2:111: listeners[0].limits.headers: got 0, want 1 to 1000",
             "2:132: listeners[0].timeouts.idle: got 0s, want more than 0s",
             "3:24: listeners[1].address: got 127.0.0.1:1, want an address of its own (hint: a listens there too)",
-            "4:18: admin.address: got 0.0.0.0:9080, want a loopback address such as 127.0.0.1:9080 \
+            "4:18: admin.address: got 0.0.0.0:9080, want a loopback address such as 127.0.0.1:9080, or admin.tls \
          (hint: the admin API is not served to the network without TLS)",
         ],
     );

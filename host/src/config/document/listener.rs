@@ -112,8 +112,11 @@ pub struct ListenerTimeouts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
-    /// The IP address and port to bind; only a loopback address is accepted.
+    /// The IP address and port to bind; one that is not a loopback address needs `tls`.
     pub address: Address,
+    /// Serve HTTPS with these certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 /// Where the access log goes.
@@ -167,7 +170,7 @@ impl Default for ListenerTimeouts {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { address: Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))) }
+        Admin { address: Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))), tls: None }
     }
 }
 

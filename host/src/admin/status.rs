@@ -1,0 +1,156 @@
+//! `GET /v1/status`: how the gateway fares, at a glance.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Admin;
+use super::content::Json;
+use super::operation::{Call, Operation};
+use super::problem::Problem;
+use super::scope::Scope;
+use crate::snapshot::Snapshot;
+use crate::upstream::{EndpointStatus, Upstream};
+
+/// How the gateway fares.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Status {
+    /// The gateway's version.
+    version: &'static str,
+    /// The revision of the configuration that serves.
+    revision: u64,
+    /// Whether requests should be sent here.
+    ready: bool,
+    /// Seconds since it started.
+    uptime_seconds: u64,
+    /// Each worker, and the revision it has in hand.
+    workers: Vec<WorkerStatus>,
+    /// Routes there are.
+    routes: usize,
+    /// Clients there are.
+    clients: usize,
+    /// The upstreams by name.
+    upstreams: Vec<UpstreamStatus>,
+    /// The plugins in use by name, each version of them.
+    plugins: Vec<PluginStatus>,
+}
+
+/// One worker.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WorkerStatus {
+    /// Its number, from 0.
+    worker: usize,
+    /// The revision it has in hand. Its next request is served by the newest in any case.
+    revision: u64,
+}
+
+/// One upstream.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UpstreamStatus {
+    /// Its name.
+    name: String,
+    /// Its endpoints.
+    endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Endpoint {
+    /// Host and port.
+    endpoint: String,
+    /// Its share relative to the others'.
+    weight: u32,
+    /// Whether it may take requests.
+    ready: bool,
+    /// Whether it is out of use for its answers.
+    ejected: bool,
+    /// What regular questions came to; null where there are none.
+    healthy: Option<bool>,
+    /// Requests in flight.
+    in_flight: u32,
+    /// Its latency as the balancer sees it.
+    latency_ms: f64,
+}
+
+/// One version of a plugin.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PluginStatus {
+    /// The plugin's name.
+    name: String,
+    /// The version: the first digits of the component's digest.
+    version: String,
+    /// Configurations it is used with.
+    usages: usize,
+    /// Instances alive.
+    instances: usize,
+}
+
+/// The status.
+pub fn operations() -> Vec<Operation> {
+    vec![Operation::get("/v1/status", Scope::Read, "How the gateway fares.", status)]
+}
+
+async fn status(call: Call) -> Result<Json<Status>, Problem> {
+    Ok(Json(Status::of(&call.admin)))
+}
+
+impl Status {
+    fn of(admin: &Admin) -> Self {
+        let snapshot = admin.current.load();
+        let pinned = admin.workers.iter().enumerate();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            revision: snapshot.revision,
+            ready: admin.readiness.get(),
+            uptime_seconds: admin.readiness.uptime().as_secs(),
+            workers: pinned.map(|(worker, pinned)| WorkerStatus { worker, revision: pinned.get() }).collect(),
+            routes: snapshot.routes.len(),
+            clients: snapshot.clients.len(),
+            upstreams: upstreams(&snapshot),
+            plugins: plugins(&snapshot),
+        }
+    }
+}
+
+fn upstreams(snapshot: &Snapshot) -> Vec<UpstreamStatus> {
+    let now = Instant::now();
+    let by_name: BTreeMap<&str, &Upstream> = snapshot.upstreams.iter().map(|(name, upstream)| (&**name, &**upstream)).collect();
+    let upstreams = by_name.into_iter();
+    upstreams
+        .map(|(name, upstream)| UpstreamStatus {
+            name: name.to_owned(),
+            endpoints: upstream.status(now).into_iter().map(endpoint).collect(),
+        })
+        .collect()
+}
+
+fn endpoint(status: EndpointStatus) -> Endpoint {
+    Endpoint {
+        endpoint: status.endpoint.into(),
+        weight: status.weight,
+        ready: status.ready,
+        ejected: status.ejected,
+        healthy: status.healthy,
+        in_flight: status.in_flight,
+        latency_ms: status.latency.as_secs_f64() * 1e3,
+    }
+}
+
+fn plugins(snapshot: &Snapshot) -> Vec<PluginStatus> {
+    let mut plugins: BTreeMap<(&str, &str), PluginStatus> = BTreeMap::new();
+    let usages = snapshot.usages();
+    for usage in &usages {
+        let (name, version) = (&*usage.plugin.name, &*usage.plugin.version);
+        let status = plugins.entry((name, version)).or_insert_with(|| PluginStatus {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            usages: 0,
+            instances: 0,
+        });
+        status.usages += 1;
+        status.instances += usage.instances();
+    }
+    plugins.into_values().collect()
+}
