@@ -2,6 +2,7 @@
 //! The order is the one of the Gateway API: host, path, method, headers, query, place in the config.
 //! Knows nothing of chains or upstreams: what a rule leads to is the caller's `T`.
 
+mod changes;
 mod error;
 mod explain;
 mod hash;
@@ -17,6 +18,8 @@ mod reference;
 mod table;
 mod trie;
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 
 pub use self::{
@@ -29,6 +32,7 @@ pub use self::{
     query::QueryMatch,
 };
 use self::{
+    changes::Changes,
     host::HostMap,
     table::{Row, Table},
 };
@@ -36,7 +40,10 @@ use self::{
 /// All rules of one snapshot, ready for lookups. Never changes once built.
 #[derive(Debug)]
 pub struct Router<T> {
-    hosts: HostMap<Table<T>>,
+    /// As last laid out.
+    hosts: Arc<HostMap<Table<T>>>,
+    /// What changed since then; None if nothing did.
+    changes: Option<Arc<Changes<T>>>,
 }
 
 /// One row of a route's `match`, for one of its hosts.
@@ -74,18 +81,21 @@ pub struct Head<'a> {
 impl<T> Router<T> {
     /// Rules earlier in the sequence win over later ones that are otherwise equal.
     pub fn build(rules: impl IntoIterator<Item = (Rule, T)>) -> Self {
-        let mut hosts = HostMap::default();
-        for (position, (mut rule, value)) in rules.into_iter().enumerate() {
-            rule.drop_repeated_names();
-            let rows: &mut Vec<Row<T>> = hosts.entry(&rule.host);
-            rows.push(Row { rule, value, position });
-        }
-        Self { hosts: hosts.map(Table::build) }
+        Self::at((0..).zip(rules).map(|(position, (rule, value))| (position, rule, value)))
+    }
+
+    /// Rules with their place in the config: the least wins over those that are otherwise equal. Rules at one place are
+    /// one route's, and in the order that it has them.
+    pub fn at(rules: impl IntoIterator<Item = (u64, Rule, T)>) -> Self {
+        Self { hosts: Arc::new(tables(rules)), changes: None }
     }
 
     /// The value of the rule that serves this request. Takes no lock and allocates nothing of its own;
     /// a regular expression may make its scratch space the first time a thread meets it.
     pub fn find(&self, head: &Head<'_>) -> Option<&T> {
+        if let Some(changes) = &self.changes {
+            return changes.find(&self.hosts, head);
+        }
         // Less specific hosts get their turn only when no rule of a more specific one matches.
         self.hosts.find(head.host, |table| table.find(head))
     }
@@ -93,8 +103,43 @@ impl<T> Router<T> {
     /// Every rule, best first, with why it won or lost: first those that match, then the near misses.
     /// Walks all rules one by one, so it is for people and not for the request path.
     pub fn explain(&self, head: &Head<'_>) -> Vec<Candidate<'_, T>> {
-        explain::explain(self.hosts.values().flat_map(Table::rows), head)
+        explain::explain(self.rows(), head)
     }
+
+    /// Every rule in force with its value and its place in the config.
+    fn rows(&self) -> impl Iterator<Item = (&Rule, &T, u64)> {
+        let changes = self.changes.as_deref();
+        let stands = move |position| changes.is_none_or(|changes| !changes.has_taken(position));
+        let base = self.hosts.values().flat_map(Table::rows).filter(move |(_, _, position)| stands(*position));
+        base.chain(changes.into_iter().flat_map(Changes::rows))
+    }
+}
+
+impl<T: Clone> Router<T> {
+    /// The router with these rules in place of all that stood at the places `gone`. Costs what changed since all was
+    /// last laid out, which now and then it does again: not what the router is.
+    pub fn amend(&self, gone: &[u64], rules: impl IntoIterator<Item = (u64, Rule, T)>) -> Self {
+        let changes = Changes::after(self.changes.as_deref(), gone, rules);
+        let amended = Self { hosts: Arc::clone(&self.hosts), changes: Some(Arc::new(changes)) };
+        match amended.changes.as_ref().is_some_and(|changes| changes.are_many()) {
+            true => Self::at(amended.rows().map(owned)),
+            false => amended,
+        }
+    }
+}
+
+fn owned<T: Clone>((rule, value, position): (&Rule, &T, u64)) -> (u64, Rule, T) {
+    (position, rule.clone(), value.clone())
+}
+
+fn tables<T>(rules: impl IntoIterator<Item = (u64, Rule, T)>) -> HostMap<Table<T>> {
+    let mut hosts = HostMap::default();
+    for (position, mut rule, value) in rules {
+        rule.drop_repeated_names();
+        let rows: &mut Vec<Row<T>> = hosts.entry(&rule.host);
+        rows.push(Row { rule, value, position });
+    }
+    hosts.map(Table::build)
 }
 
 // === impl Rule ===

@@ -19,6 +19,9 @@ mod tests;
 /// A longer text is no key, and is not worth hashing.
 pub const LONGEST_KEY: usize = 4096;
 
+/// Changed keys before all are gathered anew.
+const MANY_CHANGES: usize = 256;
+
 /// Scopes in the order of the configuration. Many clients share few lists.
 pub type Scopes = Arc<[Box<str>]>;
 
@@ -53,7 +56,9 @@ pub struct Key {
 pub struct Clients {
     // Comparing digests in the map takes time that depends on how much of them agrees. That tells a caller about the
     // digest of its own guess, which it cannot steer, and nothing about a key, so it is no way to feel for one.
-    keys: HashSet<ByDigest, DigestHasher>,
+    keys: Arc<HashSet<ByDigest, DigestHasher>>,
+    /// Keys of clients that changed since those were gathered; None for one that opens nothing any more.
+    changes: HashMap<Digest, Option<Arc<Key>>, DigestHasher>,
     pepper: Option<Pepper>,
     /// Whether there are keys known by their digest without the pepper.
     plain: bool,
@@ -132,7 +137,7 @@ pub enum ClientError {
 }
 
 /// A key, found by its digest.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct ByDigest(Arc<Key>);
 
 // === impl Clients ===
@@ -146,12 +151,32 @@ impl Clients {
         previous: Option<&Self>,
     ) -> Result<Self, Vec<ClientError>> {
         let mut clients = Self { pepper, count: settings.len(), ..Self::default() };
-        clients.keys.reserve(settings.len());
+        clients.keys = Arc::new(HashSet::with_capacity_and_hasher(settings.len(), DigestHasher::default()));
         let (mut interned, mut errors) = (Interned::default(), Vec::new());
         for (place, settings) in settings.enumerate() {
             clients.add(place, settings, previous, &mut interned, &mut errors);
         }
         if errors.is_empty() { Ok(clients) } else { Err(errors) }
+    }
+
+    /// The clients with one of them as it is now instead of as it was; either may be missing. Costs what has changed
+    /// since all were last gathered, which now and then is done again: not what there is.
+    pub fn amend(&self, before: Option<&ClientSettings>, after: Option<ClientSettings>) -> Result<Self, Vec<ClientError>> {
+        let mut amended = Self {
+            keys: Arc::clone(&self.keys),
+            changes: self.changes.clone(),
+            pepper: self.pepper.clone(),
+            plain: self.plain,
+            count: self.count + usize::from(after.is_some()) - usize::from(before.is_some()),
+        };
+        let gone = before.iter().flat_map(|before| &before.keys);
+        amended.changes.extend(gone.map(|key| (key.digest.digest(), None)));
+        let mut errors = Vec::new();
+        if let Some(after) = after {
+            amended.add(0, after, Some(self), &mut Interned::default(), &mut errors);
+        }
+        amended.gather_many();
+        if errors.is_empty() { Ok(amended) } else { Err(errors) }
     }
 
     /// The key of this text, if it is one and good now.
@@ -184,9 +209,38 @@ impl Clients {
     }
 
     fn look_up(&self, text: &[u8]) -> Option<&Arc<Key>> {
-        let get = |digest| self.keys.get(&digest).map(|found| &found.0);
-        let peppered = self.pepper.as_ref().and_then(|pepper| get(pepper.digest(text)));
-        peppered.or_else(|| if self.plain { get(Digest::of(text)) } else { None })
+        let peppered = self.pepper.as_ref().and_then(|pepper| self.get(&pepper.digest(text)));
+        peppered.or_else(|| if self.plain { self.get(&Digest::of(text)) } else { None })
+    }
+
+    fn get(&self, digest: &Digest) -> Option<&Arc<Key>> {
+        if !self.changes.is_empty() {
+            if let Some(changed) = self.changes.get(digest) {
+                return changed.as_ref();
+            }
+        }
+        self.keys.get(digest).map(|found| &found.0)
+    }
+
+    fn insert(&mut self, key: Arc<Key>) {
+        // Keys that others look into already stay as they are.
+        match Arc::get_mut(&mut self.keys) {
+            Some(keys) => drop(keys.insert(ByDigest(key))),
+            None => drop(self.changes.insert(key.digest, Some(key))),
+        }
+    }
+
+    /// Gathers all keys anew when so many changed that looking at the changes first costs more.
+    fn gather_many(&mut self) {
+        if self.changes.len() < MANY_CHANGES {
+            return;
+        }
+        let mut keys = HashSet::clone(&self.keys);
+        for (digest, key) in self.changes.drain() {
+            keys.remove(&digest);
+            keys.extend(key.map(ByDigest));
+        }
+        self.keys = Arc::new(keys);
     }
 
     fn add(
@@ -202,7 +256,7 @@ impl Clients {
         }
         let ClientSettings { name, keys, scopes, plan, .. } = settings;
         let client = Client { name: name.into(), scopes: interned.scopes(scopes), plan: plan.map(Into::into) };
-        let known = |key: &KeySettings| previous?.keys.get(&key.digest.digest()).map(|found| &found.0);
+        let known = |key: &KeySettings| previous?.get(&key.digest.digest());
         let same = keys.iter().filter_map(known).find(|known| *known.client == client).map(|known| Arc::clone(&known.client));
         let client = same.unwrap_or_else(|| Arc::new(client));
         for (index, key) in keys.into_iter().enumerate() {
@@ -226,11 +280,11 @@ impl Clients {
             return Err(ClientError::NoPepper { client: place, key: index });
         }
         let key = Key::new(client, settings, interned);
-        if let Some(other) = self.keys.get(&key.digest) {
-            return Err(ClientError::SharedKey { client: place, key: index, holder: other.0.client.name.to_string() });
+        if let Some(other) = self.get(&key.digest) {
+            return Err(ClientError::SharedKey { client: place, key: index, holder: other.client.name.to_string() });
         }
         self.plain |= !peppered;
-        self.keys.insert(ByDigest(key.or_the_same(known)));
+        self.insert(key.or_the_same(known));
         Ok(())
     }
 }

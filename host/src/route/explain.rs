@@ -38,8 +38,9 @@ pub enum Outcome<'a> {
     Host,
 }
 
-pub(super) fn explain<'a, T: 'a>(rows: impl Iterator<Item = (&'a Rule, &'a T, Precedence)>, head: &Head<'_>) -> Vec<Candidate<'a, T>> {
-    let mut rows: Vec<_> = rows.map(|(rule, value, precedence)| (judge(rule, head), precedence, rule, value)).collect();
+pub(super) fn explain<'a, T: 'a>(rows: impl Iterator<Item = (&'a Rule, &'a T, u64)>, head: &Head<'_>) -> Vec<Candidate<'a, T>> {
+    let mut rows: Vec<_> =
+        rows.map(|(rule, value, position)| (judge(rule, head), Precedence::of(rule, position), rule, value)).collect();
     rows.sort_by_key(|(failure, precedence, ..)| (failure.as_ref().map_or(0, Outcome::distance), *precedence));
     let Some(&(_, winner, ..)) = rows.first() else { return Vec::new() };
     let outcome = |failure: Option<_>, precedence| failure.unwrap_or_else(|| rank(winner, precedence));

@@ -12,7 +12,7 @@ pub(super) struct Precedence {
     has_method: Reverse<bool>,
     headers: Reverse<usize>,
     query: Reverse<usize>,
-    position: usize,
+    position: u64,
 }
 
 /// What put one rule before another.
@@ -34,7 +34,7 @@ pub enum Advantage {
 
 impl Precedence {
     /// The standing of a rule at that place in the config.
-    pub(super) fn of(rule: &Rule, position: usize) -> Self {
+    pub(super) fn of(rule: &Rule, position: u64) -> Self {
         Self {
             host: Reverse(host_rank(&rule.host)),
             path: Reverse(path_rank(&rule.path.0)),

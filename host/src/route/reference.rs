@@ -417,3 +417,37 @@ fn check_explanation(router: &Router<usize>, request: &Request, rules: usize, ex
     let won: Vec<usize> = candidates.iter().filter(|c| matches!(c.outcome, Outcome::Won)).map(|c| *c.value).collect();
     assert_eq!(won, Vec::from_iter(expected), "the winner is the one that was found");
 }
+
+#[test]
+fn a_router_that_was_amended_many_times_leads_where_one_built_of_the_same_rules_does() {
+    let mut rng = Rng::with_seed(0x6a7e_0006);
+    let mut routes: std::collections::BTreeMap<u64, Vec<Plain>> = Default::default();
+    let mut amended = Router::at([]);
+    for round in 0..600 {
+        let changed = [rng.u64(..RULES as u64), rng.u64(..RULES as u64)];
+        for position in changed {
+            let rules = (0..rng.usize(0..3)).map(|_| Plain::random(&mut rng)).collect();
+            routes.insert(position, rules);
+        }
+        let rules_at = |position: u64| routes[&position].iter().map(move |plain| (position, plain.rule(), position));
+        let mut places = changed.to_vec();
+        places.dedup();
+        amended = amended.amend(&places, places.iter().copied().flat_map(rules_at));
+        let built = Router::at(routes.keys().copied().flat_map(rules_at));
+        for _ in 0..10 {
+            let request = Wanted::random(&mut rng).request();
+            assert_eq!(amended.find(&request.head()), built.find(&request.head()), "round {round}");
+        }
+        let request = Wanted::random(&mut rng).request();
+        assert_eq!(amended.explain(&request.head()).len(), built.explain(&request.head()).len(), "every rule in force, round {round}");
+    }
+}
+
+#[test]
+fn a_change_leaves_the_router_before_it_as_it_was() {
+    let before = Router::at([(0, rule("/a"), "old"), (1, rule("/b"), "other")]);
+    let after = before.amend(&[0], [(0, rule("/c"), "new")]);
+    let find = |router: &Router<&'static str>, target: &str| router.find(&Request::parse(target).head()).copied();
+    assert_eq!((find(&before, "GET x/a"), find(&before, "GET x/c")), (Some("old"), None));
+    assert_eq!((find(&after, "GET x/a"), find(&after, "GET x/c"), find(&after, "GET x/b")), (None, Some("new"), Some("other")));
+}

@@ -28,14 +28,14 @@ pub(super) struct Row<T> {
     pub(super) rule: Rule,
     pub(super) value: T,
     /// Its place in the config.
-    pub(super) position: usize,
+    pub(super) position: u64,
 }
 
 /// What a lookup reads of each rule.
 #[derive(Debug)]
 struct Entry<T> {
     value: T,
-    position: usize,
+    position: u64,
     /// Its place among the rules of this table, in order of precedence.
     rank: u32,
     methods: MethodSet,
@@ -66,36 +66,42 @@ impl<T> Table<T> {
 
     /// The value of the best rule of this host that accepts the request.
     pub(super) fn find(&self, head: &Head<'_>) -> Option<&T> {
+        self.find_index(head, |_| true).map(|index| &self.entries[index].value)
+    }
+
+    /// The best rule of this host that accepts the request, of those whose places in the config `stand`.
+    pub(super) fn find_standing(&self, head: &Head<'_>, stand: impl Fn(u64) -> bool) -> Option<(&Rule, &T, u64)> {
+        self.find_index(head, |entry| stand(entry.position)).map(|index| self.row(index))
+    }
+
+    /// Every rule with its value and its place in the config.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Rule, &T, u64)> {
+        (0..self.entries.len()).map(|index| self.row(index))
+    }
+
+    fn row(&self, index: usize) -> (&Rule, &T, u64) {
+        let entry = &self.entries[index];
+        (&self.rules[index], &entry.value, entry.position)
+    }
+
+    fn find_index(&self, head: &Head<'_>, stands: impl Fn(&Entry<T>) -> bool) -> Option<usize> {
         let (deepest, whole) = self.trie.walk(head.path)?;
-        let exact = if whole { self.first(deepest.value.exact(), head) } else { None };
-        let found = exact.or_else(|| self.find_regex(deepest, head)).or_else(|| self.find_prefix(deepest, head));
-        found.map(|entry| &entry.value)
+        let accepts = |index: &usize| self.accepts(*index, head) && stands(&self.entries[*index]);
+        let exact = if whole { deepest.value.exact().find(accepts) } else { None };
+        exact
+            .or_else(|| self.find_regex(deepest, head, accepts))
+            .or_else(|| self.trie.and_above(deepest).find_map(|node| node.value.prefix().find(accepts)))
     }
 
-    /// Every rule with its value and standing.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&Rule, &T, Precedence)> {
-        let rows = self.rules.iter().zip(&self.entries);
-        rows.map(|(rule, entry)| (rule, &entry.value, Precedence::of(rule, entry.position)))
-    }
-
-    fn find_regex(&self, deepest: &Node<Runs>, head: &Head<'_>) -> Option<&Entry<T>> {
-        let mut best: Option<&Entry<T>> = None;
+    fn find_regex(&self, deepest: &Node<Runs>, head: &Head<'_>, accepts: impl Fn(&usize) -> bool) -> Option<usize> {
+        let mut best: Option<usize> = None;
         for node in self.trie.and_above(deepest) {
-            let better = |entry: &Entry<T>| best.is_none_or(|best| entry.rank < best.rank);
-            let mut run = node.value.regex().take_while(|index| better(&self.entries[*index]));
+            let better = |index: &usize| best.is_none_or(|best| self.entries[*index].rank < self.entries[best].rank);
+            let mut run = node.value.regex().take_while(better);
             // The conditions are cheaper than the expression.
-            let found = run.find(|index| self.accepts(*index, head) && self.rules[*index].path.matches(head.path));
-            best = found.map(|index| &self.entries[index]).or(best);
+            best = run.find(|index| accepts(index) && self.rules[*index].path.matches(head.path)).or(best);
         }
         best
-    }
-
-    fn find_prefix(&self, deepest: &Node<Runs>, head: &Head<'_>) -> Option<&Entry<T>> {
-        self.trie.and_above(deepest).find_map(|node| self.first(node.value.prefix(), head))
-    }
-
-    fn first(&self, mut run: Range<usize>, head: &Head<'_>) -> Option<&Entry<T>> {
-        run.find(|index| self.accepts(*index, head)).map(|index| &self.entries[index])
     }
 
     fn accepts(&self, index: usize, head: &Head<'_>) -> bool {

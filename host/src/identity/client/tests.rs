@@ -131,3 +131,36 @@ fn a_hundred_thousand_clients_are_found() {
     }
     assert_eq!(name(&clients, "key-100000"), Err(NoKey::Unknown), "one more than there are");
 }
+
+#[test]
+fn a_changed_client_has_its_new_keys_and_not_its_old_ones() {
+    let before = build(vec![client("acme", &["one", "two"]), client("other", &["three"])]);
+    let after = before.amend(Some(&client("acme", &["one", "two"])), Some(client("acme", &["two", "four"]))).unwrap();
+    for (key, holder) in [("two", Ok("acme")), ("four", Ok("acme")), ("three", Ok("other")), ("one", Err(NoKey::Unknown))] {
+        assert_eq!(name(&after, key), holder, "{key}");
+    }
+    assert_eq!(name(&before, "one"), Ok("acme"), "who looked before still finds what there was");
+    let gone = after.amend(Some(&client("acme", &["two", "four"])), None).unwrap();
+    assert_eq!((name(&gone, "two"), name(&gone, "three"), gone.len()), (Err(NoKey::Unknown), Ok("other"), 1));
+    let error = gone.amend(None, Some(client("acme", &["three"]))).expect_err("a key that another client has");
+    assert_eq!(error, [ClientError::SharedKey { client: 0, key: 0, holder: "other".into() }]);
+    assert_eq!(name(&gone.amend(None, Some(client("acme", &["two"]))).unwrap(), "two"), Ok("acme"), "a key may come back");
+}
+
+#[test]
+fn after_a_thousand_changes_everybody_has_the_keys_of_the_last_one() {
+    let settings = |place: usize, round: usize| client(&format!("client-{place}"), &[&format!("key-{place}-{round}")]);
+    let mut clients = build((0..50).map(|place| settings(place, 0)).collect());
+    let mut rounds = [0; 50];
+    for change in 0..1_000 {
+        let place = change * 7 % 50;
+        let before = settings(place, rounds[place]);
+        rounds[place] += 1;
+        clients = clients.amend(Some(&before), Some(settings(place, rounds[place]))).unwrap();
+    }
+    for (place, round) in rounds.into_iter().enumerate() {
+        assert_eq!(name(&clients, &format!("key-{place}-{round}")), Ok(&*format!("client-{place}")));
+        assert_eq!(name(&clients, &format!("key-{place}-{}", round - 1)), Err(NoKey::Unknown), "the key before");
+    }
+    assert_eq!(clients.len(), 50);
+}
