@@ -1,6 +1,8 @@
 //! What ends a request, and the answer the client gets for it: `application/problem+json` with a reason from a closed
 //! list. Two messages each: the detail that the client reads, and what the log keeps.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
@@ -51,7 +53,7 @@ pub enum Error {
         /// Its address.
         endpoint: String,
         /// How long it had.
-        limit: std::time::Duration,
+        limit: Duration,
     },
     /// The connection broke, or what came was not HTTP.
     #[error("the connection to {endpoint} broke: {cause}")]
@@ -60,6 +62,14 @@ pub enum Error {
         endpoint: String,
         /// What broke.
         cause: String,
+    },
+    /// The upstream is given a rest.
+    #[error("the circuit of upstream {upstream} is open for {retry_after:?}")]
+    CircuitOpen {
+        /// Its name.
+        upstream: String,
+        /// How long not to come back.
+        retry_after: Duration,
     },
     /// A plugin faulted and its `on_error` is `closed`.
     #[error("plugin {plugin} {fault}")]
@@ -111,6 +121,7 @@ impl Error {
             Error::NoRoute | Error::NoUpstream(_) => StatusCode::NOT_FOUND,
             Error::NoHealthyEndpoint { .. }
             | Error::NoUpstreamToken { .. }
+            | Error::CircuitOpen { .. }
             | Error::Plugin { .. }
             | Error::Overloaded(_)
             | Error::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -129,11 +140,20 @@ impl Error {
             Error::UpstreamConnect { .. } | Error::NoUpstreamToken { .. } => "upstream_connect",
             Error::UpstreamTimeout { .. } => "upstream_timeout",
             Error::UpstreamReset { .. } => "upstream_reset",
+            Error::CircuitOpen { .. } => "circuit_open",
             Error::Plugin { fault, .. } => fault.reason().name(),
             Error::BodyTooLarge { .. } | Error::ResponseTooLarge { .. } => "body_too_large",
             Error::BadRequest { .. } => "bad_request",
             Error::Overloaded(_) => "overloaded",
             Error::Draining => "draining",
+        }
+    }
+
+    /// Whole seconds after which it may be otherwise; at least 1.
+    fn retry_after(&self) -> u64 {
+        match self {
+            Error::CircuitOpen { retry_after, .. } => retry_after.as_millis().div_ceil(1_000).clamp(1, u128::from(u32::MAX)) as u64,
+            _ => 1,
         }
     }
 
@@ -145,18 +165,19 @@ impl Error {
             Error::UpstreamConnect { .. } | Error::NoUpstreamToken { .. } => "The service behind this route could not be reached.".into(),
             Error::UpstreamTimeout { .. } => "The service behind this route did not answer in time.".into(),
             Error::UpstreamReset { .. } => "The service behind this route broke off.".into(),
+            Error::CircuitOpen { .. } => "The service behind this route is failing and is given a rest.".into(),
             Error::Plugin { plugin, fault } => plugin_detail(plugin, fault),
             Error::BodyTooLarge { limit } => format!("The request body is larger than the {limit} bytes allowed here."),
             Error::ResponseTooLarge { .. } => "The response is larger than this route can process.".into(),
             Error::BadRequest { detail, .. } => sentence(detail),
-            Error::Overloaded(_) => "The gateway has too much to do at the moment.".into(),
+            Error::Overloaded(_) => "There is too much to do at the moment.".into(),
             Error::Draining => "This gateway is shutting down.".into(),
         }
     }
 
     /// The answer. `request_id` is the id as it stands in the log.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
-        let (status, reason) = (self.status(), self.reason());
+        let (status, reason, retry_after) = (self.status(), self.reason(), self.retry_after());
         let mut response = Response::new(Body::from(problem(status, reason, &self.detail(), request_id)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -166,7 +187,7 @@ impl Error {
             headers.insert(REQUEST_ID_HEADER, id);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
         }
         response
     }

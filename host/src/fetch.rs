@@ -13,7 +13,7 @@ use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
 use crate::server::hop_by_hop;
 use crate::telemetry::traces::Hop;
 use crate::upstream::credentials::Way;
-use crate::upstream::{self, Asked, Endpoint, InFlight, Keys, SendError, Sent, Upstream};
+use crate::upstream::{self, Admission, Asked, Endpoint, InFlight, Keys, SendError, Sent, Upstream};
 use crate::worker::Worker;
 
 /// Takes calls until the worker ends.
@@ -39,9 +39,10 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
     let view = worker.view();
     let upstream = view.snapshot.upstreams.get(job.upstream.as_str()).ok_or(FetchError::Denied)?;
     let began = Instant::now();
+    let admission = upstream.admit(began).map_err(|_| FetchError::Unreachable)?;
     let endpoint = upstream.pick(&asked(&job, began)).ok_or(FetchError::Unreachable)?;
     let max_body = job.max_body;
-    let Sent { response, .. } = send(worker, upstream, &endpoint, job, began).await?;
+    let Sent { response, .. } = send(worker, upstream, &admission, &endpoint, job, began).await?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip(&mut head.headers);
     let body = body.collect(max_body).await.map_err(from_body)?;
@@ -53,7 +54,14 @@ fn asked(job: &Fetch, now: Instant) -> Asked<'_> {
     Asked { now, tried: &[], keys: Keys { headers: &job.headers, path: Some(&job.path), caller: None, address: None } }
 }
 
-async fn send(worker: &Rc<Worker>, upstream: &Upstream, endpoint: &InFlight, job: Fetch, began: Instant) -> Result<Sent, FetchError> {
+async fn send(
+    worker: &Rc<Worker>,
+    upstream: &Upstream,
+    admission: &Admission,
+    endpoint: &InFlight,
+    job: Fetch,
+    began: Instant,
+) -> Result<Sent, FetchError> {
     let trace = job.trace;
     let mut request = request(job, endpoint);
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
@@ -73,13 +81,13 @@ async fn send(worker: &Rc<Worker>, upstream: &Upstream, endpoint: &InFlight, job
     let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
     worker.metrics.upstream_tried(&upstream.metrics, status, took);
     if sent.as_ref().err().is_none_or(SendError::is_of_endpoint) {
-        upstream.learn(endpoint, status, took, began);
+        upstream.learn(endpoint, admission, status, took, began);
     }
     if let Some(tries) = tries {
         tries.end(upstream::outcome(&sent), began + took);
     }
     sent.map_err(|error| match error {
-        SendError::Connect(_) | SendError::NoToken(_) => FetchError::Unreachable,
+        SendError::Connect(_) | SendError::NoToken(_) | SendError::NoRoom(_) => FetchError::Unreachable,
         SendError::Timeout(_) => FetchError::Timeout,
         SendError::Broken(_) => FetchError::Reset,
     })

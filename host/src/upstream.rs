@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
 use crate::identity::credentials::TokenSource;
 use crate::telemetry::metrics::UpstreamHandle;
 
 pub mod balance;
+pub mod caps;
+pub mod circuit;
 pub mod connect;
 pub mod connections;
 pub mod credentials;
@@ -29,6 +33,7 @@ pub mod upkeep;
 pub mod vitals;
 
 pub use balance::{Asked, Balancer, Keys};
+pub use circuit::Admission;
 pub use connections::Connections;
 pub use endpoint::{Endpoint, Endpoints};
 pub use in_flight::InFlight;
@@ -37,6 +42,9 @@ pub use round_robin::RoundRobin;
 pub use send::{SendError, Sent, outcome, send};
 pub use transport::Transport;
 pub use upgrade::send_upgrade;
+
+use caps::Cap;
+use siblings::Siblings;
 
 /// How long an upstream may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +86,10 @@ pub struct Upstream {
     pub outlier: Outlier,
     /// What endpoints are asked regularly, if they are.
     pub check: Option<Arc<health::Check>>,
+    /// When it is given a rest; None for never.
+    pub breaker: Option<circuit::Rules>,
+    /// What it may have of the gateway at once.
+    pub limits: caps::Limits,
     /// How its endpoints are spoken to.
     pub transport: Arc<Transport>,
     /// How long it may take.
@@ -86,6 +98,37 @@ pub struct Upstream {
     pub credentials: Option<Arc<TokenSource>>,
     /// The right to count what it answers.
     pub metrics: UpstreamHandle,
+}
+
+/// Why an upstream takes no request at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// Its circuit is open, or lets only some through.
+    #[error("the circuit is open for {retry_after:?}")]
+    CircuitOpen {
+        /// How long not to come back.
+        retry_after: Duration,
+    },
+    /// It has as many requests in flight as it may.
+    #[error("{0} requests are in flight already")]
+    Full(u32),
+}
+
+/// How an upstream fares, to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamStatus {
+    /// Whether requests are let through.
+    pub circuit: circuit::State,
+    /// How long none is, where that is so.
+    pub open_for: Option<Duration>,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Requests that wait for a connection.
+    pub pending: u32,
+    /// Bytes of request bodies kept for another try.
+    pub buffered: u64,
+    /// How its endpoints fare.
+    pub endpoints: Vec<EndpointStatus>,
 }
 
 /// How an endpoint fares, to be shown.
@@ -108,19 +151,48 @@ pub struct EndpointStatus {
 }
 
 impl Upstream {
-    /// The endpoint that takes a request, which counts there until it is dropped. None if none is ready.
-    pub fn pick(&self, asked: &Asked<'_>) -> Option<InFlight> {
-        self.balancer.pick(asked)
+    /// Lets a request through, once for all of its tries.
+    ///
+    /// # Errors
+    /// Where the circuit is open, or too many are in flight.
+    #[inline]
+    pub fn admit(&self, now: Instant) -> Result<Admission, Refusal> {
+        let siblings = self.balancer.siblings();
+        let admission = match &self.breaker {
+            None => Admission::free(),
+            Some(rules) => siblings.circuit.admit(rules, now).map_err(|retry_after| Refusal::CircuitOpen { retry_after })?,
+        };
+        if siblings.in_flight() >= self.limits.max_requests {
+            siblings.caps.refused(Cap::Requests);
+            return Err(Refusal::Full(self.limits.max_requests));
+        }
+        Ok(admission)
     }
 
-    /// Learns from an answer: its status, or 502 or 504 where none came, and the time it took since `began`. Not for
-    /// requests that the client broke off, which say nothing of the endpoint.
-    pub fn learn(&self, to: &InFlight, status: u16, took: Duration, began: Instant) {
-        // With nobody to compare it to, and nobody who could take its place, there is nothing to learn.
+    /// The endpoint that takes a request, which counts there until it is dropped. None if none is ready.
+    pub fn pick(&self, asked: &Asked<'_>) -> Option<InFlight> {
+        let mut picked = self.balancer.pick(asked)?;
+        picked.max_pending = self.limits.max_pending;
+        Some(picked)
+    }
+
+    /// The right to keep so many bytes of a request's body for another try, until it is dropped. None where too many are
+    /// kept already.
+    pub fn buffer(&self, bytes: u64) -> Option<caps::Buffered> {
+        self.balancer.siblings().caps.buffer(bytes, self.limits.max_buffered)
+    }
+
+    /// Learns from the answer to a try of an admitted request: its status, or 502 or 504 where none came, and the time it
+    /// took since `began`. Not for requests that the client broke off, which say nothing of the endpoint.
+    pub fn learn(&self, to: &InFlight, admission: &Admission, status: u16, took: Duration, began: Instant) {
+        let now = began + took;
+        if let Some(rules) = &self.breaker {
+            self.balancer.siblings().circuit.learn(rules, admission, status, took, now);
+        }
+        // With nobody to compare it to, and nobody who could take its place, there is nothing to learn of the endpoint.
         if to.peers < 2 {
             return;
         }
-        let now = began + took;
         if self.balancer.goes_by_latency() {
             match status < 500 {
                 true => to.vitals.learn(took, now),
@@ -130,8 +202,20 @@ impl Upstream {
         self.outlier.count(&self.balancer, to, status, now);
     }
 
-    /// How its endpoints fare.
-    pub fn status(&self, now: Instant) -> Vec<EndpointStatus> {
+    /// How it fares.
+    pub fn status(&self, now: Instant) -> UpstreamStatus {
+        let Siblings { circuit, caps, .. } = &**self.balancer.siblings();
+        UpstreamStatus {
+            circuit: circuit.state(),
+            open_for: circuit.open_for(now),
+            in_flight: self.balancer.siblings().in_flight(),
+            pending: caps.pending(),
+            buffered: caps.buffered(),
+            endpoints: self.endpoints(now),
+        }
+    }
+
+    fn endpoints(&self, now: Instant) -> Vec<EndpointStatus> {
         let status = |member: &balance::Member| {
             let (vitals, flags) = (&member.endpoint.vitals, member.endpoint.vitals.flags());
             EndpointStatus {

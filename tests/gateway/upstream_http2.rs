@@ -211,7 +211,7 @@ async fn a_flood_of_resets_does_not_stop_the_gateway() {
     let (url, _) = resetting(2).await;
     let config = format!(
         "
-        upstreams: [{{name: bad, protocol: h2, endpoints: [{{url: \"{url}\"}}]}}]
+        upstreams: [{{name: bad, protocol: h2, circuit_breaker: {{failure_ratio: 0%}}, endpoints: [{{url: \"{url}\"}}]}}]
         routes:
           - {{name: bad, match: [{{path: {{prefix: /bad}}}}], upstream: bad}}
           - {{name: good, match: [{{path: {{prefix: /good}}}}], chain: [{{plugin: mock}}]}}

@@ -21,7 +21,7 @@ use crate::snapshot::Route;
 use crate::telemetry::access_log::Flag;
 use crate::telemetry::traces::{Hop, Trace};
 use crate::upstream::credentials::Way;
-use crate::upstream::{self, Asked, Keys, SendError, Sent, Upstream};
+use crate::upstream::{self, Asked, Keys, Refusal, SendError, Sent, Upstream};
 
 use super::client_certificate::CLIENT_CERTIFICATE;
 use super::finish::Facts;
@@ -227,6 +227,7 @@ async fn send(
     traveller: &mut Traveller,
 ) -> Result<Response<Body>, Error> {
     let began = Instant::now();
+    let admission = upstream.admit(began).map_err(|refusal| refused(refusal, upstream))?;
     let picked = upstream.pick(&asked(traveller, facts, began));
     let endpoint = picked.ok_or_else(|| Error::NoHealthyEndpoint { upstream: upstream.name.to_string() })?;
     let endpoint = facts.endpoint.insert(endpoint);
@@ -269,7 +270,7 @@ async fn send(
     }
     let of_endpoint = |error: &SendError| error.is_of_endpoint() && !connection.is_clients_fault(&facts.received);
     if sent.as_ref().err().is_none_or(of_endpoint) {
-        upstream.learn(endpoint, status, took, began);
+        upstream.learn(endpoint, &admission, status, took, began);
     }
     if let Some(tries) = tries {
         tries.end(upstream::outcome(&sent), began + took);
@@ -312,6 +313,13 @@ fn onward(traveller: &mut Traveller, authority: &str) -> Request<Body> {
     request
 }
 
+fn refused(refusal: Refusal, upstream: &Upstream) -> Error {
+    match refusal {
+        Refusal::CircuitOpen { retry_after } => Error::CircuitOpen { upstream: upstream.name.to_string(), retry_after },
+        Refusal::Full(_) => Error::Overloaded(format!("upstream {}: {refusal}", upstream.name)),
+    }
+}
+
 fn failed(error: SendError, upstream: &Upstream, endpoint: &str) -> Error {
     let endpoint = endpoint.to_owned();
     match error {
@@ -319,6 +327,7 @@ fn failed(error: SendError, upstream: &Upstream, endpoint: &str) -> Error {
         SendError::Timeout(limit) => Error::UpstreamTimeout { endpoint, limit },
         SendError::Broken(cause) => Error::UpstreamReset { endpoint, cause },
         SendError::NoToken(cause) => Error::NoUpstreamToken { upstream: upstream.name.to_string(), cause: cause.to_string() },
+        SendError::NoRoom(_) => Error::Overloaded(format!("upstream {}: {error}", upstream.name)),
     }
 }
 
@@ -451,6 +460,7 @@ fn flag(error: &Error) -> Flag {
         Error::UpstreamConnect { .. } | Error::NoUpstreamToken { .. } => Flag::UpstreamConnect,
         Error::UpstreamTimeout { .. } => Flag::UpstreamTimeout,
         Error::UpstreamReset { .. } => Flag::UpstreamReset,
+        Error::CircuitOpen { .. } => Flag::CircuitOpen,
         Error::Plugin { .. } => Flag::PluginFault,
         Error::BodyTooLarge { .. } | Error::ResponseTooLarge { .. } => Flag::TooLarge,
         Error::BadRequest { .. } => Flag::BadRequest,

@@ -29,6 +29,7 @@ use crate::server::tls::{ClientAuth, Tls, TlsError};
 use crate::server::{self, Listener, head_guard};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::sampler::Sampler;
+use crate::upstream::circuit::Rules;
 use crate::upstream::{Balancer, Endpoints, Split, Upstream};
 
 use super::plugins::{self, Source};
@@ -168,12 +169,15 @@ impl<'a> Build<'a> {
         }
         let balance = configured.balance.clone().unwrap_or_default();
         let health = configured.health.clone().unwrap_or_default();
+        let breaker = configured.circuit_breaker.clone().unwrap_or_default();
         let transport = self.transport(configured, &path);
         Upstream {
             name: configured.name.as_str().into(),
             balancer: Balancer::new(upstreams::balance(&balance), siblings, endpoints),
             outlier: upstreams::outlier(&health.outlier.unwrap_or_default()),
             check: health.active.as_ref().map(|active| Arc::new(upstreams::check(active, &transport))),
+            breaker: Some(upstreams::breaker(&breaker)).filter(Rules::may_open),
+            limits: upstreams::limits(&breaker),
             transport,
             timeouts: upstreams::timeouts(&configured.timeouts),
             credentials: self.credentials(configured, path),

@@ -162,8 +162,7 @@ impl Balancer {
             [_] => 0,
             _ => self.choose(&set, asked, standing)?,
         };
-        let hashed = matches!(set.table, Table::Ring(..) | Table::Maglev(..));
-        Some(InFlight::begin(Arc::clone(&set.members[place].endpoint), hashed, set.members.len()))
+        Some(InFlight::begin(Arc::clone(&set.members[place].endpoint), set.members.len()))
     }
 
     /// Its endpoints at the moment.

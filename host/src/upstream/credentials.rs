@@ -13,14 +13,14 @@ use crate::identity::credentials::{Bearer, TokenSource};
 use crate::telemetry::traces::Tries;
 
 use super::send::copy;
-use super::{Connections, Endpoint, SendError, Sent, Timeouts, Transport, send};
+use super::{Connections, InFlight, SendError, Sent, Timeouts, Transport, send};
 
 /// Where a request goes, and how long it may take.
 pub struct Way<'a> {
     /// The worker's connections.
     pub connections: &'a Rc<Connections>,
     /// To whom.
-    pub endpoint: &'a Endpoint,
+    pub endpoint: &'a InFlight,
     /// How it is spoken to.
     pub transport: &'a Transport,
     /// For both tries together, where there are two.

@@ -1,5 +1,5 @@
-//! What is published of endpoints: whether each is ready, ejections by reason, picks in panic. Read from their vital signs
-//! when somebody scrapes.
+//! What is published of upstreams and their endpoints: whether each is ready, ejections by reason, picks in panic, the
+//! circuit, and what was refused. Read when somebody scrapes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::Endpoints;
+use super::caps::Cap;
+use super::circuit::State;
 use super::outlier::Reason;
 use super::siblings::Siblings;
 
@@ -15,6 +17,10 @@ const HEALTHY: (&str, &str) =
     ("gatehouse_endpoint_healthy", "Whether an endpoint may take requests: neither ejected nor failing its checks.");
 const EJECTIONS: (&str, &str) = ("gatehouse_ejections_total", "Endpoints that went out of use for their answers.");
 const PANICS: (&str, &str) = ("gatehouse_panic_picks_total", "Requests spread over all endpoints because too few were ready.");
+const CIRCUIT: (&str, &str) = ("gatehouse_circuit_state", "The circuit of an upstream: 0 closed, 1 half-open, 2 open.");
+const TRANSITIONS: (&str, &str) = ("gatehouse_circuit_transitions_total", "How often the circuit of an upstream came into a state.");
+const REFUSALS: (&str, &str) =
+    ("gatehouse_upstream_refusals_total", "What an upstream was spared: requests for its open circuit or a cap, bodies not kept.");
 
 /// Publishes the endpoints in use.
 pub struct EndpointGauges {
@@ -33,6 +39,9 @@ impl EndpointGauges {
             describe(HEALTHY, &["endpoint", "upstream"]),
             describe(EJECTIONS, &["reason", "upstream"]),
             describe(PANICS, &["upstream"]),
+            describe(CIRCUIT, &["upstream"]),
+            describe(TRANSITIONS, &["to", "upstream"]),
+            describe(REFUSALS, &["reason", "upstream"]),
         ];
         Self { endpoints, descriptions }
     }
@@ -52,10 +61,16 @@ impl Collector for EndpointGauges {
             .iter()
             .filter(|siblings| siblings.panic_picks() > 0)
             .map(|siblings| counter(vec![label("upstream", &siblings.upstream)], siblings.panic_picks()));
+        let circuits = upstreams.iter().map(|siblings| circuit(siblings)).collect();
+        let transitions = upstreams.iter().flat_map(|siblings| transitions(siblings)).collect();
+        let refusals = upstreams.iter().flat_map(|siblings| refusals(siblings)).collect();
         let families = [
             family(HEALTHY, MetricType::GAUGE, healthy),
             family(EJECTIONS, MetricType::COUNTER, ejections),
             family(PANICS, MetricType::COUNTER, panics.collect()),
+            family(CIRCUIT, MetricType::GAUGE, circuits),
+            family(TRANSITIONS, MetricType::COUNTER, transitions),
+            family(REFUSALS, MetricType::COUNTER, refusals),
         ];
         families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
     }
@@ -68,19 +83,48 @@ fn healthy(siblings: &Siblings) -> Vec<Metric> {
         let is_ready = endpoint.vitals.flags().is_ready();
         ready.entry(endpoint.authority.to_string()).and_modify(|ready| *ready &= is_ready).or_insert(is_ready);
     }
-    let gauge = |(endpoint, ready): (String, bool)| {
-        let mut gauge = Gauge::default();
-        gauge.set_value(f64::from(u8::from(ready)));
-        let mut metric = Metric::from_label(vec![label("endpoint", &endpoint), label("upstream", &siblings.upstream)]);
-        metric.set_gauge(gauge);
-        metric
+    let metric = |(endpoint, ready): (String, bool)| {
+        gauge(vec![label("endpoint", &endpoint), label("upstream", &siblings.upstream)], f64::from(u8::from(ready)))
     };
-    ready.into_iter().map(gauge).collect()
+    ready.into_iter().map(metric).collect()
 }
 
 fn ejections(siblings: &Siblings) -> impl Iterator<Item = Metric> {
-    let counted = Reason::ALL.into_iter().filter(|reason| siblings.ejections(*reason) > 0);
-    counted.map(|reason| counter(vec![label("reason", reason.name()), label("upstream", &siblings.upstream)], siblings.ejections(reason)))
+    counters(siblings, "reason", Reason::ALL.into_iter().map(|reason| (reason.name(), siblings.ejections(reason))))
+}
+
+fn circuit(siblings: &Siblings) -> Metric {
+    let state = siblings.circuit.state() as u8;
+    gauge(vec![label("upstream", &siblings.upstream)], f64::from(state))
+}
+
+fn transitions(siblings: &Siblings) -> impl Iterator<Item = Metric> {
+    let counted = State::ALL.into_iter().map(|state| (state.name(), siblings.circuit.transitions(state)));
+    counters(siblings, "to", counted)
+}
+
+fn refusals(siblings: &Siblings) -> impl Iterator<Item = Metric> {
+    let by_circuit = ("circuit_open", siblings.circuit.refusals());
+    let by_caps = Cap::ALL.into_iter().map(|cap| (cap.name(), siblings.caps.refusals(cap)));
+    counters(siblings, "reason", std::iter::once(by_circuit).chain(by_caps))
+}
+
+/// Those that have counted something.
+fn counters<'a>(
+    siblings: &'a Siblings,
+    name: &'static str,
+    counts: impl Iterator<Item = (&'static str, u64)> + 'a,
+) -> impl Iterator<Item = Metric> + 'a {
+    let counted = counts.filter(|(_, count)| *count > 0);
+    counted.map(move |(value, count)| counter(vec![label(name, value), label("upstream", &siblings.upstream)], count))
+}
+
+fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_gauge(gauge);
+    metric
 }
 
 fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {

@@ -4,25 +4,29 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::Endpoint;
+use super::caps::Pending;
+use super::{Endpoint, SendError};
 
 /// The endpoint of a request, which counts there for as long as this lives.
 pub struct InFlight {
     endpoint: Arc<Endpoint>,
-    /// Whether it counts for the whole upstream too.
-    hashed: bool,
     /// How many endpoints there were to choose from.
     pub(super) peers: u32,
+    /// How many may wait for a connection at once.
+    pub(super) max_pending: u32,
 }
 
 impl InFlight {
     /// Counts one more request.
-    pub(super) fn begin(endpoint: Arc<Endpoint>, hashed: bool, peers: usize) -> Self {
+    pub(super) fn begin(endpoint: Arc<Endpoint>, peers: usize) -> Self {
         endpoint.vitals.enter();
-        if hashed {
-            endpoint.siblings.enter();
-        }
-        Self { endpoint, hashed, peers: peers as u32 }
+        endpoint.siblings.enter();
+        Self { endpoint, peers: peers as u32, max_pending: u32::MAX }
+    }
+
+    /// A place among those who wait for a connection to the upstream.
+    pub(super) fn pend(&self) -> Result<Pending<'_>, SendError> {
+        self.endpoint.siblings.caps.pend(self.max_pending).ok_or(SendError::NoRoom(self.max_pending))
     }
 
     /// The endpoint, to keep for longer.
@@ -42,8 +46,6 @@ impl Deref for InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.vitals.leave();
-        if self.hashed {
-            self.endpoint.siblings.leave();
-        }
+        self.endpoint.siblings.leave();
     }
 }

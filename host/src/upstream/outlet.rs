@@ -89,6 +89,7 @@ async fn outlet(way: Way<'_>) -> Result<Outlet, SendError> {
         if let Some((sender, was_idle)) = idle(way.home).await {
             return Ok(Outlet::Idle(sender, was_idle));
         }
+        let _pending = way.endpoint.pend()?;
         match way.home.turn() {
             Turn::Connect(connecting) => return connect_for_all(way, connecting).await,
             Turn::Wait(waiting) => waiting.over().await.map_err(SendError::Connect)?,

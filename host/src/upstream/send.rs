@@ -18,7 +18,7 @@ use crate::telemetry::traces::Tries;
 use super::connections::Home;
 use super::http2::Open;
 use super::transport::{Protocol, Transport};
-use super::{Connections, Endpoint, Timeouts, connect, outlet};
+use super::{Connections, InFlight, Timeouts, connect, outlet};
 
 /// A connection idle for this long may have run into the endpoint's own limit, and be closed while a request is on its way.
 const LONG_IDLE: Duration = Duration::from_millis(100);
@@ -41,6 +41,9 @@ pub enum SendError {
     /// The gateway's own token for the upstream could not be had, so nothing was sent.
     #[error("{0}")]
     NoToken(#[from] Unavailable),
+    /// So many requests wait for a connection that this one does not, so nothing was sent.
+    #[error("{0} requests wait for a connection already")]
+    NoRoom(u32),
 }
 
 impl SendError {
@@ -50,12 +53,14 @@ impl SendError {
             SendError::Connect(_) | SendError::NoToken(_) => "upstream_connect",
             SendError::Timeout(_) => "upstream_timeout",
             SendError::Broken(_) => "upstream_reset",
+            SendError::NoRoom(_) => "overloaded",
         }
     }
 
-    /// Whether it says something of the endpoint: without a token of the gateway's own, nothing was sent there.
+    /// Whether it says something of the endpoint: without a token of the gateway's own, or room to wait, nothing was sent
+    /// there.
     pub fn is_of_endpoint(&self) -> bool {
-        !matches!(self, SendError::NoToken(_))
+        !matches!(self, SendError::NoToken(_) | SendError::NoRoom(_))
     }
 
     /// The status that it counts as.
@@ -63,7 +68,7 @@ impl SendError {
         match self {
             SendError::Timeout(_) => 504,
             SendError::Connect(_) | SendError::Broken(_) => 502,
-            SendError::NoToken(_) => 503,
+            SendError::NoToken(_) | SendError::NoRoom(_) => 503,
         }
     }
 }
@@ -84,7 +89,7 @@ pub struct Sent {
 /// new connection.
 pub async fn send(
     connections: &Rc<Connections>,
-    endpoint: &Endpoint,
+    endpoint: &InFlight,
     transport: &Transport,
     timeouts: &Timeouts,
     request: Request<Body>,
@@ -168,7 +173,7 @@ impl Times {
 #[derive(Clone, Copy)]
 pub(super) struct Way<'a> {
     pub(super) home: &'a Home,
-    pub(super) endpoint: &'a Endpoint,
+    pub(super) endpoint: &'a InFlight,
     pub(super) transport: &'a Transport,
     pub(super) timeouts: &'a Timeouts,
     pub(super) tries: Option<&'a Tries>,
@@ -231,7 +236,9 @@ pub(super) async fn idle(home: &Home) -> Option<(SendRequest<Body>, Duration)> {
 }
 
 async fn on_new_connection(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
+    let pending = way.endpoint.pend()?;
     let sender = in_time(way.timeouts.connect, connect::connect_http1(way.endpoint, way.transport)).await?;
+    drop(pending);
     exchange(sender, request).await.map_err(|failed| SendError::Broken(chain(&failed.error)))
 }
 

@@ -1,5 +1,5 @@
-//! What the endpoints of one upstream share, for as long as one of them is in use: counts, and a number that changes
-//! whenever one of them becomes ready or ceases to be.
+//! What the endpoints of one upstream share, for as long as one of them is in use: counts, the circuit breaker, and a
+//! number that changes whenever one of them becomes ready or ceases to be.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,6 +10,8 @@ use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Endpoint;
+use super::caps::Caps;
+use super::circuit::Circuit;
 use super::outlier::Reason;
 use super::vitals::SEED;
 
@@ -17,6 +19,10 @@ use super::vitals::SEED;
 pub struct Siblings {
     /// The upstream's name.
     pub upstream: Arc<str>,
+    /// Lets requests through, or none.
+    pub circuit: Arc<Circuit>,
+    /// What is taken of the gateway.
+    pub caps: Arc<Caps>,
     changes: CachePadded<AtomicU32>,
     in_flight: CachePadded<AtomicU32>,
     panic_picks: AtomicU64,
@@ -32,8 +38,11 @@ pub type Url = (Box<str>, bool);
 impl Siblings {
     /// None yet.
     pub fn new(upstream: &str) -> Self {
+        let upstream: Arc<str> = upstream.into();
         Self {
-            upstream: upstream.into(),
+            circuit: Arc::new(Circuit::new(Arc::clone(&upstream), Instant::now())),
+            caps: Arc::default(),
+            upstream,
             changes: CachePadded::default(),
             in_flight: CachePadded::default(),
             panic_picks: AtomicU64::default(),
@@ -93,7 +102,7 @@ impl Siblings {
 
     // === counts ===
 
-    /// Requests in flight to all of them, where the balancer wants to know.
+    /// Requests in flight to all of them.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use crate::telemetry::Metrics;
 
 use super::balance::{Algorithm, HashOn, Settings};
-use super::{Asked, Balancer, Endpoint, Endpoints, InFlight, Keys, Outlier, Timeouts, Transport, Upstream};
+use super::caps::Limits;
+use super::{Admission, Asked, Balancer, Endpoint, Endpoints, InFlight, Keys, Outlier, Timeouts, Transport, Upstream};
 
 /// The field that these upstreams hash on.
 const KEY: &str = "x-key";
@@ -43,6 +44,8 @@ impl Group {
             balancer: Balancer::new(settings, siblings, weighted),
             outlier: Outlier::default(),
             check: None,
+            breaker: None,
+            limits: Limits::default(),
             transport: Arc::new(Transport::plain()),
             timeouts: Timeouts {
                 connect: Duration::from_secs(1),
@@ -93,9 +96,9 @@ impl Group {
 
     /// The next answer of that endpoint.
     pub fn answers(&mut self, place: usize, status: u16) {
-        let to = InFlight::begin(Arc::clone(&self.endpoints[place]), false, self.endpoints.len());
+        let to = InFlight::begin(Arc::clone(&self.endpoints[place]), self.endpoints.len());
         let took = Duration::from_millis(1);
-        self.upstream.learn(&to, status, took, self.now);
+        self.upstream.learn(&to, &Admission::free(), status, took, self.now);
         self.now += took;
     }
 

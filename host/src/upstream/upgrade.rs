@@ -11,19 +11,21 @@ use hyper::rt::{Read, Write};
 use crate::body::{Body, Passage, Watched};
 
 use super::send::{SendError, Sent, chain, in_time};
-use super::{Endpoint, Timeouts, Upstream, connect, credentials};
+use super::{InFlight, Timeouts, Upstream, connect, credentials};
 
 /// Sends the request and waits for the head of the answer. Where that is 101, hyper's `OnUpgrade` is with it.
 pub async fn send_upgrade(
     upstream: &Upstream,
-    endpoint: &Endpoint,
+    endpoint: &InFlight,
     timeouts: &Timeouts,
     mut request: Request<Body>,
 ) -> Result<Sent, SendError> {
     if let Some(source) = &upstream.credentials {
         credentials::authorise(source, &mut request).await?;
     }
+    let pending = endpoint.pend()?;
     let mut sender = in_time(timeouts.connect, connect::connect_to_upgrade(endpoint, &upstream.transport)).await?;
+    drop(pending);
     let limit = timeouts.request.map_or(timeouts.first_byte, |request| request.min(timeouts.first_byte));
     let response = match tokio::time::timeout(limit, sender.send_request(request)).await {
         Ok(answered) => answered.map_err(|error| SendError::Broken(chain(&error)))?,

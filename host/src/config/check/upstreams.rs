@@ -181,6 +181,10 @@ fn review_breaker(at: &Place<'_>, breaker: &CircuitBreaker, findings: &mut Findi
     at_least_one(&at.key("min_requests"), breaker.min_requests, findings);
     at_least_one(&at.key("probes"), breaker.probes, findings);
     at_least_one(&at.key("max_requests"), breaker.max_requests, findings);
+    at_least_one(&at.key("max_pending"), breaker.max_pending, findings);
+    if let Some(slow) = breaker.slow_threshold {
+        positive(&at.key("slow_threshold"), slow, findings);
+    }
     if breaker.max_open < breaker.open {
         let want = format!("{} (open) or more", breaker.open);
         findings.add(Finding::new(&at.key("max_open"), Code::Conflict, breaker.max_open.to_string(), want));

@@ -35,7 +35,8 @@ pub struct Upstream {
     /// How a failing endpoint is found and left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// When the whole upstream is given a rest.
+    /// When the whole upstream is given a rest, and what it may have at once; on with its defaults where nothing is said of
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
     /// When a request is tried again.
@@ -216,7 +217,7 @@ pub struct Outlier {
     pub max_ejected: Percent,
 }
 
-/// When the whole upstream is given a rest.
+/// When the whole upstream is given a rest, and what it may have of the gateway at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CircuitBreaker {
@@ -224,27 +225,31 @@ pub struct CircuitBreaker {
     pub window: Period,
     /// The fewest requests in a window that are judged.
     pub min_requests: u32,
-    /// The share of failed requests that opens the circuit.
+    /// The share of failed requests that opens the circuit: no connection, no answer in time, 502, 503, 504. `0%` for
+    /// never, which turns the breaker off.
     pub failure_ratio: Percent,
     /// Answers slower than this count as slow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_threshold: Option<Period>,
-    /// The share of slow answers that opens the circuit.
+    /// The share of slow answers that opens the circuit; `0%` for never.
     pub slow_ratio: Percent,
     /// Whether a 500 is a failure too.
     pub count_500: bool,
-    /// How long the circuit stays open at first; each further time is twice as long.
+    /// How long the circuit stays open at first, give or take a fifth; each further time is twice as long.
     pub open: Period,
-    /// The longest that it stays open.
+    /// The longest that it stays open, give or take a fifth.
     pub max_open: Period,
-    /// Trial requests at a time, and successes in a row, that close it.
+    /// The requests that are let through after that to find out; it closes when all of them succeed, and opens again with
+    /// the first that does not.
     pub probes: u32,
-    /// How long the traffic takes to come back after that.
+    /// How long the traffic takes to come back after that, beginning with a tenth; `0s` for at once.
     pub ramp: Period,
-    /// Requests in flight at once.
+    /// Requests in flight at once; more are answered 503 `overloaded`, as for `max_pending`.
     pub max_requests: u32,
     /// Requests that may wait for a connection at once.
     pub max_pending: u32,
+    /// Bytes of request bodies that are kept at once for another try; beyond that, requests have one try.
+    pub max_buffered: Size,
 }
 
 /// When a request is tried again.
@@ -405,6 +410,7 @@ impl Default for CircuitBreaker {
             ramp: Period::secs(10),
             max_requests: 4096,
             max_pending: 256,
+            max_buffered: Size::mib(16),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of an upstream for balancing, outlier detection and checks, from what a document says.
+//! The settings of an upstream for balancing, outlier detection, checks and its circuit breaker, from what a document says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::config::document::{self, BalanceAlgorithm};
 use crate::config::text::HashOn as Written;
 use crate::upstream::balance::{Algorithm, HashOn, Settings};
+use crate::upstream::caps::Limits;
+use crate::upstream::circuit::Rules;
 use crate::upstream::health::Check;
 use crate::upstream::{Outlier, Timeouts, Transport};
 
@@ -34,6 +36,27 @@ pub fn outlier(configured: &document::Outlier) -> Outlier {
         max_ejection: configured.max_ejection.into(),
         max_ejected: configured.max_ejected.ratio(),
     }
+}
+
+/// When the whole upstream is given a rest.
+pub fn breaker(configured: &document::CircuitBreaker) -> Rules {
+    Rules {
+        window: configured.window.into(),
+        min_requests: configured.min_requests,
+        failure_ratio: configured.failure_ratio.ratio(),
+        slow_threshold: configured.slow_threshold.map(Into::into),
+        slow_ratio: configured.slow_ratio.ratio(),
+        count_500: configured.count_500,
+        open: configured.open.into(),
+        max_open: configured.max_open.into(),
+        probes: configured.probes,
+        ramp: configured.ramp.into(),
+    }
+}
+
+/// What it may have of the gateway at once.
+pub fn limits(configured: &document::CircuitBreaker) -> Limits {
+    Limits { max_requests: configured.max_requests, max_pending: configured.max_pending, max_buffered: configured.max_buffered.get() }
 }
 
 /// What endpoints are asked.

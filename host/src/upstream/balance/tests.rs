@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Algorithm, Settings};
+use crate::upstream::Admission;
 use crate::upstream::testing::Group;
 
 const ALL: [Algorithm; 6] =
@@ -249,7 +250,7 @@ fn served(group: &mut Group, millis: &[i64], requests: usize) -> Vec<u64> {
         let place = group.place(&picked);
         counts[place] += 1;
         let (status, took) = if millis[place] < 0 { (500, 1) } else { (200, millis[place] as u64) };
-        group.upstream.learn(&picked, status, Duration::from_millis(took), group.now);
+        group.upstream.learn(&picked, &Admission::free(), status, Duration::from_millis(took), group.now);
         group.pass(Duration::from_millis(2));
     }
     counts
@@ -280,7 +281,7 @@ fn peak_ewma_does_not_starve_anybody_for_a_rare_error() {
         let place = group.place(&picked);
         counts[place] += 1;
         let status = if number % 200 == 0 { 500 } else { 200 };
-        group.upstream.learn(&picked, status, Duration::from_millis(5), group.now);
+        group.upstream.learn(&picked, &Admission::free(), status, Duration::from_millis(5), group.now);
         drop(picked);
         group.pass(Duration::from_millis(2));
     }
