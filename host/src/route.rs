@@ -22,6 +22,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
+use self::{
+    changes::Changes,
+    host::HostMap,
+    table::{Row, Table},
+};
 pub use self::{
     error::RuleError,
     explain::{Candidate, Outcome},
@@ -30,11 +35,6 @@ pub use self::{
     path::PathMatch,
     precedence::Advantage,
     query::QueryMatch,
-};
-use self::{
-    changes::Changes,
-    host::HostMap,
-    table::{Row, Table},
 };
 
 /// All rules of one snapshot, ready for lookups. Never changes once built.

@@ -12,7 +12,7 @@ use super::operation::{Call, Operation};
 use super::problem::Problem;
 use super::scope::Scope;
 use crate::snapshot::Snapshot;
-use crate::upstream::{EndpointStatus, Upstream};
+use crate::upstream::{self, EndpointStatus, Upstream};
 
 /// How the gateway fares.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -51,6 +51,16 @@ pub struct WorkerStatus {
 pub struct UpstreamStatus {
     /// Its name.
     name: String,
+    /// Whether requests are let through: `closed`, or else `half_open` or `open`.
+    circuit: &'static str,
+    /// How long the circuit stays open; null where it is not.
+    open_for_seconds: Option<f64>,
+    /// Requests in flight.
+    in_flight: u32,
+    /// Requests that wait for a connection.
+    pending: u32,
+    /// Bytes of request bodies that are kept for another try.
+    buffered_bytes: u64,
     /// Its endpoints.
     endpoints: Vec<Endpoint>,
 }
@@ -117,13 +127,19 @@ impl Status {
 fn upstreams(snapshot: &Snapshot) -> Vec<UpstreamStatus> {
     let now = Instant::now();
     let by_name: BTreeMap<&str, &Upstream> = snapshot.upstreams.iter().map(|(name, upstream)| (&**name, &**upstream)).collect();
-    let upstreams = by_name.into_iter();
-    upstreams
-        .map(|(name, upstream)| UpstreamStatus {
-            name: name.to_owned(),
-            endpoints: upstream.status(now).into_iter().map(endpoint).collect(),
-        })
-        .collect()
+    by_name.into_iter().map(|(name, upstream)| shown(name, upstream.status(now))).collect()
+}
+
+fn shown(name: &str, status: upstream::UpstreamStatus) -> UpstreamStatus {
+    UpstreamStatus {
+        name: name.to_owned(),
+        circuit: status.circuit.name(),
+        open_for_seconds: status.open_for.map(|open_for| open_for.as_secs_f64()),
+        in_flight: status.in_flight,
+        pending: status.pending,
+        buffered_bytes: status.buffered,
+        endpoints: status.endpoints.into_iter().map(endpoint).collect(),
+    }
 }
 
 fn endpoint(status: EndpointStatus) -> Endpoint {

@@ -39,8 +39,7 @@ pub enum Outcome<'a> {
 }
 
 pub(super) fn explain<'a, T: 'a>(rows: impl Iterator<Item = (&'a Rule, &'a T, u64)>, head: &Head<'_>) -> Vec<Candidate<'a, T>> {
-    let mut rows: Vec<_> =
-        rows.map(|(rule, value, position)| (judge(rule, head), Precedence::of(rule, position), rule, value)).collect();
+    let mut rows: Vec<_> = rows.map(|(rule, value, position)| (judge(rule, head), Precedence::of(rule, position), rule, value)).collect();
     rows.sort_by_key(|(failure, precedence, ..)| (failure.as_ref().map_or(0, Outcome::distance), *precedence));
     let Some(&(_, winner, ..)) = rows.first() else { return Vec::new() };
     let outcome = |failure: Option<_>, precedence| failure.unwrap_or_else(|| rank(winner, precedence));
