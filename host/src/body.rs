@@ -33,6 +33,11 @@ pub enum Body {
 pub trait Stage {
     /// The next frame.
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+    /// How much is still to come, where the stage knows.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
 }
 
 /// Why a body ended early.
@@ -250,7 +255,7 @@ impl http_body::Body for Body {
             Body::Empty => SizeHint::with_exact(0),
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Incoming(watched) => watched.incoming.size_hint(),
-            Body::Staged(_) => SizeHint::default(),
+            Body::Staged(stage) => stage.size_hint(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! HTTP calls that plugins make: each a task on the worker that runs the plugin, through the same upstreams,
-//! connections and time-outs as proxied requests.
+//! connections and time-outs as proxied requests. [`send`] serves mirrors too.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use crate::body::{Body, BodyError};
 use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
 use crate::server::hop_by_hop;
 use crate::telemetry::traces::Hop;
+use crate::telemetry::traces::context::Context;
 use crate::upstream::credentials::Way;
 use crate::upstream::{self, Admission, Asked, Endpoint, InFlight, Keys, SendError, Sent, Upstream};
 use crate::worker::Worker;
@@ -41,8 +42,9 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
     let began = Instant::now();
     let admission = upstream.admit(began).map_err(|_| FetchError::Unreachable)?;
     let endpoint = upstream.pick(&asked(&job, began)).ok_or(FetchError::Unreachable)?;
-    let max_body = job.max_body;
-    let Sent { response, .. } = send(worker, upstream, &admission, &endpoint, job, began).await?;
+    let (max_body, trace) = (job.max_body, job.trace);
+    let Sent { response, .. } =
+        send(worker, upstream, &admission, &endpoint, request(job, &endpoint), trace, began).await.map_err(failed)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip(&mut head.headers);
     let body = body.collect(max_body).await.map_err(from_body)?;
@@ -54,16 +56,19 @@ fn asked(job: &Fetch, now: Instant) -> Asked<'_> {
     Asked { now, tried: &[], keys: Keys { headers: &job.headers, path: Some(&job.path), caller: None, address: None } }
 }
 
-async fn send(
+/// Sends a request that no client waits for. Counts, and the balancer of the upstream, learn what came of it.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn send(
     worker: &Rc<Worker>,
     upstream: &Upstream,
     admission: &Admission,
     endpoint: &InFlight,
-    job: Fetch,
+    mut request: Request<Body>,
+    trace: Option<Context>,
     began: Instant,
-) -> Result<Sent, FetchError> {
-    let trace = job.trace;
-    let mut request = request(job, endpoint);
+) -> Result<Sent, SendError> {
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
     let tries = trace.and_then(|trace| worker.traces.fetch(trace, hop, &mut request, began));
     let sent = match &upstream.credentials {
@@ -86,11 +91,15 @@ async fn send(
     if let Some(tries) = tries {
         tries.end(upstream::outcome(&sent), began + took);
     }
-    sent.map_err(|error| match error {
+    sent
+}
+
+fn failed(error: SendError) -> FetchError {
+    match error {
         SendError::Connect(_) | SendError::NoToken(_) | SendError::NoRoom(_) => FetchError::Unreachable,
         SendError::Timeout(_) => FetchError::Timeout,
         SendError::Broken(_) => FetchError::Reset,
-    })
+    }
 }
 
 fn request(job: Fetch, endpoint: &Endpoint) -> Request<Body> {

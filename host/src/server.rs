@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod head_guard;
 pub mod hop_by_hop;
 pub mod listen;
+pub mod mirror;
 pub mod proxy_protocol;
 pub mod redirect;
 pub mod request;

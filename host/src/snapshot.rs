@@ -10,6 +10,7 @@ use crate::identity::{Clients, Introspection, Issuers};
 use crate::plugin::Usage;
 use crate::route::Router;
 use crate::server::Listener;
+use crate::server::mirror::Mirror;
 use crate::server::redirect::Redirect;
 use crate::server::rewrite::Rewrite;
 use crate::server::tls::Tls;
@@ -79,6 +80,8 @@ pub struct Route {
     pub redirect: Option<Box<Redirect>>,
     /// What the upstream is asked for instead.
     pub rewrite: Option<Box<Rewrite>>,
+    /// Where copies of its requests go.
+    pub mirrors: Box<[Mirror]>,
     /// The largest request body, where the route has a limit of its own.
     pub max_body: Option<u64>,
     /// Protocols that its requests may switch to.

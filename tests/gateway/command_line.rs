@@ -200,10 +200,15 @@ async fn an_explanation_says_where_a_request_is_sent_instead() {
 upstreams: [{name: u, endpoints: [{url: 'http://127.0.0.1:9001'}]}]
 routes:
   - {name: moved, match: [{path: {prefix: /old}}], redirect: {prefix: /new, status: 308}}
-  - {name: inner, match: [{path: {prefix: /api}}], rewrite: {prefix: /v1}, upstream: u}
+  - {name: inner, match: [{path: {prefix: /api}}], rewrite: {prefix: /v1}, upstream: u, mirror: [{upstream: u, percent: 5%}]}
 ";
     std::fs::write(folder.path().join("gatehouse.yaml"), config).expect("the folder takes files");
-    for (target, said) in [("/old/x", r#"redirect {"prefix":"/new","status":308}"#), ("/api/x", r#"rewrite {"prefix":"/v1"}"#)] {
+    let said = [
+        ("/old/x", r#"redirect {"prefix":"/new","status":308}"#),
+        ("/api/x", r#"rewrite {"prefix":"/v1"}"#),
+        ("/api/x", r#"mirror {"upstream":"u","percent":"5%"}"#),
+    ];
+    for (target, said) in said {
         let output = gatehouse(folder.path(), &["explain", "--config", "gatehouse.yaml", "GET", target]).await;
         assert!(output.stdout.contains(said), "{target}: {output:?}");
         let json = gatehouse(folder.path(), &["explain", "--json", "--config", "gatehouse.yaml", "GET", target]).await;

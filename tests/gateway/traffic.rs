@@ -1,6 +1,9 @@
-//! Traffic rules: where clients are sent instead, and what an upstream is asked for instead.
+//! Traffic rules: where clients are sent instead, what an upstream is asked for instead, and who gets a copy.
 
-use gatehouse_tests::{Client, Gateway, Origin, get, request};
+use std::time::Duration;
+
+use gatehouse_tests::{Answer, Client, Gateway, Origin, get, request};
+use tokio::time::Instant;
 
 /// A gateway whose routes do as these lines say; the upstream is `origin`.
 async fn start(origin: &Origin, routes: &[&str]) -> Gateway {
@@ -134,4 +137,164 @@ async fn an_upstream_is_asked_for_what_the_rule_says() {
     check("/away/x", "/told", "outer.example").await;
     let log = gateway.access_log(9).await;
     assert!(log.iter().any(|entry| entry["path"] == "/api/v1/orders/1"), "the log has what the client asked for: {log:?}");
+}
+
+/// The largest body that is copied.
+const LARGEST: usize = 64 << 10;
+
+/// A gateway that sends to `origin` and copies to `shadow`; the route does as `rest` says.
+async fn mirroring(origin: &Origin, shadow: &str, rest: &str) -> Gateway {
+    let config = format!(
+        "
+        upstreams:
+          - {{name: origin, endpoints: [{{url: \"{}\"}}]}}
+          - {{name: shadow, endpoints: [{{url: \"{shadow}\"}}], timeouts: {{first_byte: 60s}}}}
+        routes: [{{name: all, upstream: origin, {rest}}}]
+        ",
+        origin.url()
+    );
+    Gateway::start(&config).await
+}
+
+async fn wait_for_copies(gateway: &Gateway, result: &str, copies: f64) {
+    let labels = [("upstream", "shadow"), ("result", result)];
+    gateway.wait_for_metric("gatehouse_mirrored_requests_total", &labels, |count| count >= copies).await;
+}
+
+#[tokio::test]
+async fn a_copy_is_the_request_that_the_upstream_gets() {
+    let (origin, shadow) = (Origin::saying("real").await, Origin::saying("shadow").await);
+    let rules = "match: [{path: {prefix: /api}}], rewrite: {prefix: /v1}, mirror: [{upstream: shadow}], \
+                 chain: [{plugin: transform, config: {request: {headers: {set: {x-set: yes}}}}}]";
+    let gateway = mirroring(&origin, &shadow.url(), rules).await;
+    let bodies: [&[u8]; 3] = [b"", b"some content", &vec![b'x'; LARGEST]];
+    for (index, body) in bodies.iter().enumerate() {
+        let asked = request("PUT", &format!("/api/{index}?q")).header("host", "a.example").header("x-own", "1").body(*body);
+        assert_eq!(gateway.ask(asked).await.text(), "real", "the client hears of one of them");
+    }
+    assert_eq!(gateway.ask(request("PUT", "/api/3").header("host", "a.example").chunks(&[b"in", b"pieces"])).await.text(), "real");
+    shadow.wait_for_hits(4).await;
+    wait_for_copies(&gateway, "answered", 4.0).await;
+
+    for real in origin.requests() {
+        let copy = shadow.requests().into_iter().find(|copy| copy.target() == real.target()).expect("each is copied");
+        assert_eq!((copy.method(), &copy.body, copy.whole), ("PUT", &real.body, true), "{}", real.head);
+        for header in ["host", "x-own", "x-set", "x-forwarded-for", "via"] {
+            assert_eq!(copy.header(header), real.header(header), "{header} of {}", real.head);
+        }
+        assert_eq!((copy.header("x-gatehouse-mirror").as_deref(), real.header("x-gatehouse-mirror")), (Some("1"), None), "{}", copy.head);
+    }
+    assert!(shadow.requests().iter().any(|copy| copy.target() == "/v1/2?q"), "rewritten, as the real one");
+}
+
+#[tokio::test]
+async fn what_the_chain_made_of_a_body_is_what_is_copied() {
+    let (origin, shadow) = (Origin::saying("real").await, Origin::saying("shadow").await);
+    let rules = "mirror: [{upstream: shadow}], chain: [{plugin: transform, config: {request: {json: {set: {/b: 2}}}}}]";
+    let gateway = mirroring(&origin, &shadow.url(), rules).await;
+    let asked = request("POST", "/").header("content-type", "application/json").body("{\"a\":1}");
+    assert_eq!(gateway.ask(asked).await.status, 200);
+    wait_for_copies(&gateway, "answered", 1.0).await;
+    let copied: serde_json::Value = serde_json::from_slice(&shadow.request().body).expect("it is JSON");
+    assert_eq!(copied, serde_json::json!({"a": 1, "b": 2}));
+}
+
+#[tokio::test]
+async fn large_bodies_are_not_copied_and_arrive_whole() {
+    let (origin, shadow) = (Origin::saying("real").await, Origin::saying("shadow").await);
+    let gateway = mirroring(&origin, &shadow.url(), "mirror: [{upstream: shadow}]").await;
+    let large = vec![b'x'; LARGEST + 1];
+    assert_eq!(gateway.ask(request("PUT", "/declared").body(large.clone())).await.text(), "real");
+    assert_eq!(gateway.ask(request("PUT", "/chunked").chunks(&[&large[..LARGEST], &large[LARGEST..]])).await.text(), "real");
+    wait_for_copies(&gateway, "too_large", 2.0).await;
+    assert!(origin.requests().iter().all(|request| request.body.len() == LARGEST + 1), "nothing is missing");
+    assert_eq!(shadow.hits(), 0, "nor is half of it sent");
+}
+
+#[tokio::test]
+async fn a_mirror_in_trouble_neither_slows_nor_fails_anybody() {
+    let origin = Origin::saying("real").await;
+    let silent = Origin::start(|_| Answer::silence()).await;
+    let broken = Origin::start(|_| Answer::raw("nonsense\r\n\r\n").then_close()).await;
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    for (shadow, result) in [(silent.url(), None), (broken.url(), Some("failed")), (nobody, Some("failed"))] {
+        let gateway = mirroring(&origin, &shadow, "mirror: [{upstream: shadow}]").await;
+        let mut client = Client::connect(gateway.address()).await;
+        let begun = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(client.ask(&request("POST", "/").body("content")).await.text(), "real");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{shadow}: {:?}", begun.elapsed());
+        if let Some(result) = result {
+            wait_for_copies(&gateway, result, 20.0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_a_limit_on_copies_under_way() {
+    const MOST: usize = 256;
+    let (origin, shadow) = (Origin::saying("real").await, Origin::start(|_| Answer::silence()).await);
+    let gateway = mirroring(&origin, &shadow.url(), "mirror: [{upstream: shadow}]").await;
+    let mut client = Client::connect(gateway.address()).await;
+    for _ in 0..MOST + 10 {
+        assert_eq!(client.ask(&get("/")).await.text(), "real");
+    }
+    wait_for_copies(&gateway, "busy", 10.0).await;
+    shadow.wait_for_hits(MOST).await;
+    assert_eq!(shadow.hits(), MOST, "and not one more");
+}
+
+#[tokio::test]
+async fn a_share_of_the_requests_is_copied() {
+    let (origin, shadow) = (Origin::saying("real").await, Origin::saying("shadow").await);
+    for (percent, fewest, most) in [("0%", 0, 0), ("25%", 48, 152)] {
+        let before = shadow.hits();
+        let gateway = mirroring(&origin, &shadow.url(), &format!("mirror: [{{upstream: shadow, percent: {percent}}}]")).await;
+        let mut client = Client::connect(gateway.address()).await;
+        for _ in 0..400 {
+            client.ask(&get("/")).await;
+        }
+        if fewest > 0 {
+            // 100 of 400 are expected, with a standard deviation of 8.7: six of those to either side.
+            wait_for_copies(&gateway, "answered", f64::from(fewest)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let copies = shadow.hits() - before;
+        assert!((fewest as usize..=most).contains(&copies), "{percent}: {copies} of 400");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_off_is_not_copied() {
+    let (origin, shadow) = (Origin::saying("real").await, Origin::saying("shadow").await);
+    let gateway = mirroring(&origin, &shadow.url(), "mirror: [{upstream: shadow}]").await;
+    let mut client = Client::connect(gateway.address()).await;
+    client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf").await;
+    origin.wait_for_hits(1).await;
+    drop(client);
+    wait_for_copies(&gateway, "incomplete", 1.0).await;
+    assert_eq!(shadow.hits(), 0, "half a request is none");
+}
+
+#[tokio::test]
+async fn the_answer_to_a_copy_is_read_only_where_that_saves_a_connection() {
+    let origin = Origin::saying("real").await;
+    let shadow = Origin::start(|request| match request.target() {
+        "/small" => Answer::ok("small"),
+        _ => Answer::head(200, &[("transfer-encoding", "chunked")]).then_chunk(&"x".repeat(1 << 20)).then_stall(),
+    })
+    .await;
+    let gateway = mirroring(&origin, &shadow.url(), "mirror: [{upstream: shadow}]").await;
+    let mut client = Client::connect(gateway.address()).await;
+    for copies in 1..=5 {
+        client.ask(&get("/small")).await;
+        wait_for_copies(&gateway, "answered", f64::from(copies)).await;
+    }
+    assert_eq!(shadow.connections(), 1, "small answers leave the connection in order");
+    client.ask(&get("/large")).await;
+    shadow.wait_until_deserted(1).await;
 }

@@ -17,7 +17,7 @@ pub use listener::{AccessLog, Admin, Certificate, ClientAuth, ClientAuthMode, Dr
 pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
 pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, TrustParent};
-pub use traffic::{Redirect, Rewrite, Scheme};
+pub use traffic::{Mirror, Redirect, Rewrite, Scheme};
 pub use upstream::{
     ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint,
     EtcdDiscovery, Health, Outlier, Protocol, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts, UpstreamTls,

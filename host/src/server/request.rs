@@ -26,7 +26,7 @@ use crate::upstream::{self, Asked, Keys, Refusal, SendError, Sent, Upstream};
 use super::client_certificate::CLIENT_CERTIFICATE;
 use super::finish::Facts;
 use super::head_guard::Violation;
-use super::{Answer, Connection, grpc, hop_by_hop, target, upgrade};
+use super::{Answer, Connection, grpc, hop_by_hop, mirror, target, upgrade};
 
 /// Serves a request. Dropped by hyper when the client goes away, which cancels whatever is under way for it.
 pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
@@ -92,6 +92,9 @@ async fn proceed(
     let split = route.upstream.as_ref().ok_or_else(|| Error::NoUpstream(route.name.to_string()))?;
     let upstream = split.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: route.name.to_string() })?;
     facts.upstream = Some(Arc::clone(upstream));
+    if !route.mirrors.is_empty() && facts.upgrade.is_none() {
+        mirror::copy(&connection.worker, &route.mirrors, traveller, facts.address);
+    }
     send(connection, facts, route, upstream, traveller).await
 }
 

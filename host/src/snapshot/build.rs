@@ -241,6 +241,7 @@ impl<'a> Build<'a> {
             upstream: split(configured, upstreams),
             redirect: self.redirect(configured, &path),
             rewrite: self.rewrite(configured, &path),
+            mirrors: traffic::mirrors(configured, upstreams),
             max_body: configured.max_body.map(|size| size.get()),
             upgrades: configured.upgrades.iter().map(|protocol| protocol.as_str().into()).collect(),
             timeout: configured.timeouts.request.map(Into::into),

@@ -28,7 +28,7 @@ use plugin_metrics::Store;
 
 use super::traces::export::Counters as SpanCounters;
 
-pub use labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
+pub use labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass};
 pub use plugin_metrics::PluginMetrics;
 
 /// Series of routes, upstreams and plugins that are published before labels fold into `other`, until a configuration
@@ -271,6 +271,11 @@ impl WorkerMetrics {
         buckets::REQUEST.observe(&self.timings, layout::TRIES, took);
     }
 
+    /// Counts what became of a copy of a request that was for another upstream.
+    pub fn mirrored(&self, upstream: &UpstreamHandle, result: MirrorResult) {
+        self.upstreams.with(&upstream.0, |block| block.add(layout::MIRRORED + result as usize, 1));
+    }
+
     /// Counts one call of a plugin.
     #[inline]
     pub fn plugin_called(&self, plugin: &PluginHandle, phase: Phase, took: Duration) {
@@ -329,7 +334,8 @@ impl Shared {
     fn members(&self) -> Vec<MetricFamily> {
         // One budget at a time is spent by one reader at a time.
         let mut budget = self.budget.lock();
-        let mut families = vec![publish::routes(&self.routes.rows(&mut budget)), publish::upstreams(&self.upstreams.rows(&mut budget))];
+        let mut families = vec![publish::routes(&self.routes.rows(&mut budget))];
+        families.extend(publish::upstreams(&self.upstreams.rows(&mut budget)));
         families.extend(publish::plugins(&self.plugins.rows(&mut budget)));
         families
     }

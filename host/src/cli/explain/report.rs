@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Loaded;
-use crate::config::document::{Document, Endpoint, Redirect, Rewrite, Route};
+use crate::config::document::{Document, Endpoint, Mirror, Redirect, Rewrite, Route};
 use crate::plugin::OnError;
 use crate::route::{Candidate, Outcome};
 use crate::snapshot::build::ExplainedStep;
@@ -74,6 +74,9 @@ pub struct Taken {
     pub rewrite: Option<Rewrite>,
     /// Its upstreams; none where the chain always answers.
     pub upstreams: Vec<Upstream>,
+    /// Where copies go.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirror: Vec<Mirror>,
 }
 
 /// A plugin of the chain.
@@ -138,6 +141,7 @@ impl Report {
             redirect: route.redirect.clone(),
             rewrite: route.rewrite.clone(),
             upstreams: upstreams(route, document),
+            mirror: route.mirror.clone(),
         };
         Self { request, answer: None, candidates: judged(candidates, document), route: Some(taken) }
     }

@@ -25,6 +25,7 @@ fn write_route(f: &mut fmt::Formatter<'_>, route: &Taken) -> fmt::Result {
     if let Some(redirect) = &route.redirect {
         return writeln!(f, "  redirect {}", json(redirect));
     }
+    route.mirror.iter().try_for_each(|mirror| writeln!(f, "  mirror {}", json(mirror)))?;
     route.rewrite.iter().try_for_each(|rewrite| writeln!(f, "  rewrite {}", json(rewrite)))?;
     match &*route.upstreams {
         [] => writeln!(f, "  no upstream: the chain answers"),

@@ -74,6 +74,7 @@ fn add_unreached(draft: &Draft, warnings: &mut Vec<Finding>) {
     for (_, route) in healthy(&draft.routes) {
         reached.extend(route.upstream.as_deref());
         reached.extend(route.upstreams.iter().map(|part| part.name.as_str()));
+        reached.extend(route.mirror.iter().map(|mirror| mirror.upstream.as_str()));
         route.chain.iter().for_each(|step| collect_texts(&step.config, &mut reached));
     }
     for (_, plugin) in healthy(&draft.plugins) {

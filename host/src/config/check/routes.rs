@@ -61,7 +61,7 @@ fn review_destination(at: &Place<'_>, route: &Route, names: &Names<'_>, findings
     if route.upstream.is_some() && !route.upstreams.is_empty() {
         findings.add(Finding::new(&several, Code::Conflict, "upstreams beside upstream", "one of the two").on_key());
     }
-    traffic::review(at, route, findings);
+    traffic::review(at, route, names, findings);
     let leads_nowhere = route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none();
     if leads_nowhere && route.chain.is_empty() {
         let want = "an upstream, a redirect, or a chain that answers";
@@ -170,7 +170,7 @@ fn expect_text(at: &Place<'_>, kind: &str, value: Option<&Value>, known: &Known<
     }
 }
 
-fn at_most(at: &Place<'_>, count: usize, most: usize, what: &str, findings: &mut Findings) {
+pub(super) fn at_most(at: &Place<'_>, count: usize, most: usize, what: &str, findings: &mut Findings) {
     if count > most {
         findings.add(Finding::new(at, Code::Value, format!("{count} {what}"), format!("{most} or fewer")));
     }

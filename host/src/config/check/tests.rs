@@ -440,6 +440,23 @@ routes:
         ],
     );
     refuses("routes: [{name: a, redirect: {scheme: ftp}}]\n", &["1:39: routes[0].redirect.scheme: got \"ftp\", want http or https"]);
+    let text = "\
+upstreams: [{name: u, endpoints: [{url: 'http://u:1'}]}]
+routes:
+  - {name: a, upstream: u, mirror: [{upstream: v}, {upstream: u, percent: 5%}, {upstream: u}]}
+  - {name: b, chain: [{plugin: jwt}], mirror: [{upstream: u}]}
+  - {name: c, redirect: {scheme: https}, mirror: [{upstream: u}]}
+";
+    refuses(
+        text,
+        &[
+            "3:36: routes[0].mirror: got 3 mirrors, want 2 or fewer",
+            "3:48: routes[0].mirror[0].upstream: got \"v\", want the name of an upstream (hint: did you mean u?)",
+            "3:91: routes[0].mirror[2].upstream: got \"u\" again, want each mirror once",
+            "4:39: routes[1].mirror: got mirror without an upstream, want an upstream to ask",
+            "5:42: routes[2].mirror: got mirror beside redirect, want one of the two",
+        ],
+    );
     accepts(
         "\
 upstreams: [{name: u, endpoints: [{url: 'http://u:1'}]}]
@@ -687,7 +704,7 @@ drain: {deadline: soon, ready_delay: 1s}
             "9:9: routes[0].chain[1]: got 7, want a map",
             "10:18: routes[0].chain[2].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
             "11:15: routes[0].upstream: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
-            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, name, redirect, rewrite, timeouts, upgrades, \
+            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, mirror, name, redirect, rewrite, timeouts, upgrades, \
          upstream, upstreams (hint: did you mean upstream?)",
             "13:19: drain.deadline: got \"soon\" (not a number), want a duration such as 10ms, 1s or 5m",
         ],

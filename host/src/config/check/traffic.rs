@@ -1,15 +1,20 @@
-//! Checks of redirects and rewrites: what excludes each other, and paths that can be made.
+//! Checks of redirects, rewrites and mirrors: what excludes each other, and paths that can be made.
+
+use std::collections::HashSet;
 
 use super::Findings;
+use super::names::{self, Names};
+use super::routes::at_most;
 use super::rules;
-use crate::config::document::{Redirect, Rewrite, Route};
+use crate::config::document::{Mirror, Redirect, Rewrite, Route};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+const MOST_MIRRORS: usize = 2;
 
 /// Checks what a route does besides going to its upstream.
-pub(super) fn review(at: &Place<'_>, route: &Route, findings: &mut Findings) {
+pub(super) fn review(at: &Place<'_>, route: &Route, names: &Names<'_>, findings: &mut Findings) {
     if let Some(redirect) = &route.redirect {
         review_alone(at, route, findings);
         review_redirect(&at.key("redirect"), redirect, route, findings);
@@ -17,6 +22,7 @@ pub(super) fn review(at: &Place<'_>, route: &Route, findings: &mut Findings) {
     if let Some(rewrite) = &route.rewrite {
         review_rewrite(&at.key("rewrite"), rewrite, route, findings);
     }
+    review_mirrors(&at.key("mirror"), &route.mirror, route, names, findings);
 }
 
 /// A request that is sent elsewhere reaches no upstream, so nothing that is for one has an effect.
@@ -25,6 +31,7 @@ fn review_alone(at: &Place<'_>, route: &Route, findings: &mut Findings) {
         ("upstream", route.upstream.is_some()),
         ("upstreams", !route.upstreams.is_empty()),
         ("rewrite", route.rewrite.is_some()),
+        ("mirror", !route.mirror.is_empty()),
         ("upgrades", !route.upgrades.is_empty()),
     ];
     for (key, _) in beside.iter().filter(|(_, given)| *given) {
@@ -59,10 +66,32 @@ fn review_rewrite(at: &Place<'_>, rewrite: &Rewrite, route: &Route, findings: &m
     if let Some(host) = host {
         rules::check(&at.key("host"), host, rules::authority, findings);
     }
-    if route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none() {
-        findings.add(Finding::new(at, Code::Conflict, "rewrite without an upstream", "an upstream to ask").on_key());
-    }
+    needs_upstream(at, "rewrite", route, findings);
     review_path(at, path.as_deref(), prefix.as_deref(), route, findings);
+}
+
+fn review_mirrors(at: &Place<'_>, mirrors: &[Mirror], route: &Route, names: &Names<'_>, findings: &mut Findings) {
+    if mirrors.is_empty() {
+        return;
+    }
+    at_most(at, mirrors.len(), MOST_MIRRORS, "mirrors", findings);
+    needs_upstream(at, "mirror", route, findings);
+    let mut seen = HashSet::new();
+    for (index, mirror) in mirrors.iter().enumerate() {
+        let item = at.index(index);
+        let name = item.key("upstream");
+        names::expect(&name, "an upstream", &mirror.upstream, &names.upstreams, findings);
+        if !seen.insert(&mirror.upstream) {
+            findings.add(Finding::new(&name, Code::Conflict, format!("{:?} again", mirror.upstream), "each mirror once"));
+        }
+    }
+}
+
+/// A redirect has its own word to say about what stands beside it.
+fn needs_upstream(at: &Place<'_>, key: &str, route: &Route, findings: &mut Findings) {
+    if route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none() {
+        findings.add(Finding::new(at, Code::Conflict, format!("{key} without an upstream"), "an upstream to ask").on_key());
+    }
 }
 
 fn review_path(at: &Place<'_>, path: Option<&str>, prefix: Option<&str>, route: &Route, findings: &mut Findings) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::plugin::OnError;
-use super::traffic::{Redirect, Rewrite};
+use super::traffic::{Mirror, Redirect, Rewrite};
 use crate::config::units::{Period, Size};
 
 /// Which requests go through which chain to which upstream.
@@ -35,6 +35,9 @@ pub struct Route {
     /// What the upstream is asked for instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
+    /// Other upstreams that requests with bodies of up to 64 KiB are copied to; two at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirror: Vec<Mirror>,
     /// Protocols that a connection may switch to, such as `websocket`; none unless listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,

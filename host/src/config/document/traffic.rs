@@ -1,7 +1,9 @@
-//! What becomes of a route's requests besides going to its upstream: redirects and rewrites.
+//! What becomes of a route's requests besides going to its upstream: redirects, rewrites and copies.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::config::units::Percent;
 
 /// Where clients are sent instead. What is left out stays as it was asked for; the query always does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +51,21 @@ pub struct Rewrite {
     /// In place of the prefix that the route matches by; it must match by exactly one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+}
+
+/// Another upstream that requests are copied to. Nobody reads its answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// The name of the upstream.
+    pub upstream: String,
+    /// The share of the requests that is copied.
+    #[serde(default = "all")]
+    pub percent: Percent,
+}
+
+fn all() -> Percent {
+    Percent::of(100.0)
 }
 
 impl Default for Redirect {

@@ -1,12 +1,17 @@
 //! What a route does besides sending to its upstream, from the document's form.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use http::{HeaderValue, StatusCode};
 
 use crate::config::document::{self, Scheme};
 use crate::config::{Code, KeyPath};
+use crate::server::mirror::Mirror;
 use crate::server::redirect::{self, Redirect};
 use crate::server::rewrite::{NewPath, Rewrite};
 use crate::server::target;
+use crate::upstream::Upstream;
 
 use super::Build;
 
@@ -47,6 +52,12 @@ impl Build<'_> {
             _ => NewPath::Whole(text.into()),
         }
     }
+}
+
+/// References were checked with the document.
+pub(super) fn mirrors(route: &document::Route, upstreams: &HashMap<Arc<str>, Arc<Upstream>>) -> Box<[Mirror]> {
+    let found = |mirror: &document::Mirror| Some(Mirror::new(upstreams.get(&*mirror.upstream).cloned()?, mirror.percent.ratio()));
+    route.mirror.iter().filter_map(found).collect()
 }
 
 fn scheme(scheme: Scheme) -> redirect::Scheme {

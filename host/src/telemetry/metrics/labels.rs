@@ -50,6 +50,19 @@ label! {
 }
 
 label! {
+    /// What became of a copy of a request.
+    MirrorResult {
+        Answered => "answered",
+        Failed => "failed",
+        /// Too many copies were under way.
+        Busy => "busy",
+        TooLarge => "too_large",
+        /// The request's own body did not come to its end.
+        Incomplete => "incomplete",
+    }
+}
+
+label! {
     /// The part of a request that a plugin call worked on.
     Phase {
         Request => "request",

@@ -1,14 +1,19 @@
 //! Layout: which place of which block counts what. The one page that counting and publishing must agree on.
 
 use super::buckets::Buckets;
-use super::labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
+use super::labels::{
+    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
+};
 use super::members::Part;
 
 /// A route's block: methods by status classes.
 pub const ROUTE: usize = Method::COUNT * StatusClass::COUNT;
 
-/// An upstream's block: status classes.
-pub const UPSTREAM: usize = StatusClass::COUNT;
+/// Where copies of requests begin in an upstream's block, which begins with status classes.
+pub const MIRRORED: usize = StatusClass::COUNT;
+
+/// An upstream's block.
+pub const UPSTREAM: usize = MIRRORED + MirrorResult::COUNT;
 
 /// Places of one phase's histogram in a plugin's block, which begins with these.
 pub const PHASE_WIDTH: usize = Buckets::<20>::WIDTH;

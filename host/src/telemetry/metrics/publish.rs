@@ -5,9 +5,11 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::buckets;
 use super::family::Row;
-use super::labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, Phase, StatusClass};
+use super::labels::{
+    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
+};
 use super::layout::{
-    self, DECISIONS, FAULTS, INSTANCES, LOG_DROPPED, OVERHEAD, PHASE_WIDTH, PLUGIN, ROUTE, TIMINGS, TRIES, UPSTREAM, plugin_part,
+    self, DECISIONS, FAULTS, INSTANCES, LOG_DROPPED, MIRRORED, OVERHEAD, PHASE_WIDTH, PLUGIN, ROUTE, TIMINGS, TRIES, UPSTREAM, plugin_part,
 };
 use super::text;
 
@@ -31,17 +33,15 @@ pub fn routes(rows: &[Row<ROUTE>]) -> MetricFamily {
     text::family("gatehouse_requests_total", "Requests answered.", MetricType::COUNTER, metrics)
 }
 
-/// Tries of every upstream.
-pub fn upstreams(rows: &[Row<UPSTREAM>]) -> MetricFamily {
-    let mut metrics = Vec::new();
-    for row in rows {
-        for class in StatusClass::ALL.iter().filter(|class| row.shows(**class as usize)) {
-            let labels = [("status_class", class.as_str()), ("upstream", row.labels()[0].as_str())];
-            metrics.push(text::counter(&labels, row.counts[*class as usize]));
-        }
-    }
-    let name = "gatehouse_upstream_requests_total";
-    text::family(name, "Tries sent to an upstream.", MetricType::COUNTER, metrics)
+/// Tries of every upstream, and copies of requests that were for others.
+pub fn upstreams(rows: &[Row<UPSTREAM>]) -> [MetricFamily; 2] {
+    let classes: Vec<_> = StatusClass::ALL.iter().map(|class| ("status_class", class.as_str())).collect();
+    let results: Vec<_> = MirrorResult::ALL.iter().map(|result| ("result", result.as_str())).collect();
+    let (tries, mirrored) = (upstream_places(rows, 0, &classes), upstream_places(rows, MIRRORED, &results));
+    [
+        text::family("gatehouse_upstream_requests_total", "Tries sent to an upstream.", MetricType::COUNTER, tries),
+        text::family("gatehouse_mirrored_requests_total", "Copies of requests, by what became of them.", MetricType::COUNTER, mirrored),
+    ]
 }
 
 /// What every plugin did.
@@ -92,6 +92,16 @@ pub fn decisions(counts: &[u64; DECISIONS]) -> [MetricFamily; 2] {
 fn requests(row: &Row<ROUTE>, method: Method, class: StatusClass) -> Metric {
     let labels = [("method", method.as_str()), ("route", row.labels()[0].as_str()), ("status_class", class.as_str())];
     text::counter(&labels, row.counts[layout::request(method, class)])
+}
+
+/// One counter for each shown place from `first` on; `labels` has the label that tells the places apart.
+fn upstream_places(rows: &[Row<UPSTREAM>], first: usize, labels: &[(&str, &str)]) -> Vec<Metric> {
+    let mut metrics = Vec::new();
+    for row in rows {
+        let places = (first..).zip(labels).filter(|(place, _)| row.shows(*place));
+        metrics.extend(places.map(|(place, label)| text::counter(&[*label, ("upstream", row.labels()[0].as_str())], row.counts[place])));
+    }
+    metrics
 }
 
 fn plugin_durations(rows: &[Row<PLUGIN>]) -> MetricFamily {
