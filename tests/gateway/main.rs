@@ -6,6 +6,8 @@ mod admin;
 mod bad_heads;
 mod bodies;
 mod built_ins;
+mod caps;
+mod circuit;
 mod client_credentials;
 mod clients;
 mod command_line;
