@@ -35,8 +35,10 @@ use crate::telemetry::access_log::Target;
 use crate::telemetry::traces::export::{self, Exporter, Inbox};
 use crate::telemetry::traces::otlp::Collector;
 use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::discovery::gauges::DiscoveryGauges;
+use crate::upstream::discovery::{self, Discovery};
 use crate::upstream::gauges::EndpointGauges;
-use crate::upstream::{Endpoints, upkeep};
+use crate::upstream::{Endpoints, Upstream, upkeep};
 use crate::watch::{Files, Fingerprint, Watch};
 use crate::worker::{self, Listen, Phase, Pinned};
 
@@ -112,8 +114,14 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let buckets = Arc::new(Table::new(Table::DEFAULT_CAPACITY));
     let endpoints = Arc::<Endpoints>::default();
     metrics.publish(Box::new(EndpointGauges::new(Arc::clone(&endpoints))));
-    let builder =
-        Arc::new(Builder { loader, endpoints, tokens: TokenSources::default(), metrics: metrics.clone(), buckets: Arc::clone(&buckets) });
+    let builder = Arc::new(Builder {
+        loader,
+        endpoints,
+        discovery: Discovery::default(),
+        tokens: TokenSources::default(),
+        metrics: metrics.clone(),
+        buckets: Arc::clone(&buckets),
+    });
 
     let config = Arc::new(settings.config);
     let Prepared { snapshot, document, files } =
@@ -126,8 +134,10 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let (spans, inbox) = export::queue(metrics.spans());
     let applied_revision = signalled::Sender::new(snapshot.revision);
     let collector = signalled::Sender::new(collector(&snapshot));
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    metrics.publish(Box::new(DiscoveryGauges::new(upstreams_of(&current))));
     let shared = worker::Shared {
-        current: Arc::new(ArcSwap::from_pointee(snapshot)),
+        current,
         buckets,
         clock: Clock::start(),
         metrics,
@@ -257,6 +267,7 @@ impl Gateway {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("signals"))?;
         let mut hangup = signal(SignalKind::hangup()).map_err(machine("signals"))?;
         self.spawn_upkeep();
+        self.builder.discovery.settle(upstreams_of(&self.shared.current)()).await;
         self.refresh_keys();
         self.ask_issuers();
         let mut watch = Watch::start();
@@ -301,8 +312,8 @@ impl Gateway {
                 let _ = tokio::task::spawn_blocking(move || named.iter().for_each(|endpoint| endpoint.resolve())).await;
             }
         });
-        let current = Arc::clone(&self.shared.current);
-        tokio::spawn(upkeep::keep(move || current.load().upstreams.values().cloned().collect()));
+        tokio::spawn(upkeep::keep(upstreams_of(&self.shared.current)));
+        tokio::spawn(discovery::keep::keep(self.builder.discovery.bell(), upstreams_of(&self.shared.current)));
         let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
         tokio::spawn(async move {
             loop {
@@ -362,6 +373,7 @@ impl Gateway {
 
     async fn try_reload(&mut self) -> Result<(), (&'static str, StartError)> {
         let Prepared { snapshot, document, files } = self.prepare().await?;
+        self.builder.discovery.settle(snapshot.upstreams.values().cloned().collect()).await;
         let bound = self.bind(&document).map_err(|error| ("listener", error))?;
         self.files = files;
         self.swap(snapshot, document, bound);
@@ -498,6 +510,12 @@ fn applied(metrics: &Metrics, snapshot: &Snapshot) {
 
 fn address(document: &Document) -> Option<SocketAddr> {
     document.admin.as_ref().map(|admin| admin.address.0)
+}
+
+/// The upstreams of the moment, whenever they are asked for.
+fn upstreams_of(current: &Arc<ArcSwap<Snapshot>>) -> impl Fn() -> Vec<Arc<Upstream>> + Send + Sync + use<> {
+    let current = Arc::clone(current);
+    move || current.load().upstreams.values().cloned().collect()
 }
 
 fn collector(snapshot: &Snapshot) -> Option<Arc<Collector>> {

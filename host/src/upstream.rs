@@ -14,6 +14,7 @@ pub mod circuit;
 pub mod connect;
 pub mod connections;
 pub mod credentials;
+pub mod discovery;
 pub mod endpoint;
 pub mod executor;
 pub mod gauges;
@@ -35,6 +36,7 @@ pub mod vitals;
 pub use balance::{Asked, Balancer, Keys};
 pub use circuit::Admission;
 pub use connections::Connections;
+pub use discovery::Discovered;
 pub use endpoint::{Endpoint, Endpoints};
 pub use in_flight::InFlight;
 pub use outlier::Outlier;
@@ -82,6 +84,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Chooses among its endpoints.
     pub balancer: Balancer,
+    /// Endpoints that come and go without the configuration, if it has such.
+    pub discovered: Option<Discovered>,
     /// When an endpoint goes out of use for its answers.
     pub outlier: Outlier,
     /// What endpoints are asked regularly, if they are.
@@ -136,6 +140,8 @@ pub struct UpstreamStatus {
 pub struct EndpointStatus {
     /// Host and port.
     pub endpoint: Box<str>,
+    /// Where it comes from: `static`, `dns` or `register`.
+    pub source: &'static str,
     /// Its share relative to the others'.
     pub weight: u32,
     /// Whether it may take requests.
@@ -167,6 +173,13 @@ impl Upstream {
             return Err(Refusal::Full(self.limits.max_requests));
         }
         Ok(admission)
+    }
+
+    /// Takes what discovery has found since the last time. Builds tables, and may take milliseconds: never on a worker.
+    pub fn rediscover(&self) {
+        if let Some(discovered) = &self.discovered {
+            discovered.apply(&self.balancer);
+        }
     }
 
     /// The endpoint that takes a request, which counts there until it is dropped. None if none is ready.
@@ -220,6 +233,7 @@ impl Upstream {
             let (vitals, flags) = (&member.endpoint.vitals, member.endpoint.vitals.flags());
             EndpointStatus {
                 endpoint: member.endpoint.authority.clone(),
+                source: self.discovered.as_ref().map_or(discovery::STATIC, |discovered| discovered.source_of(&member.endpoint)),
                 weight: member.weight,
                 ready: flags.is_ready(),
                 ejected: flags.is_ejected(),

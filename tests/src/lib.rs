@@ -4,6 +4,7 @@
 pub mod client;
 pub mod clock;
 pub mod collector;
+pub mod dns;
 pub mod files;
 pub mod frames;
 pub mod gateway;
@@ -25,6 +26,7 @@ pub mod tokens;
 pub mod wire;
 
 pub use client::{Client, ask};
+pub use dns::NameServer;
 pub use gateway::{Gateway, Reload, Setup};
 pub use identity_provider::IdentityProvider;
 pub use load::Load;

@@ -44,7 +44,15 @@ impl Origin {
     /// # Panics
     /// When the machine has no port left.
     pub async fn start(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), script).await
+    }
+
+    /// The same on an address of the test's choice.
+    ///
+    /// # Panics
+    /// When the address is not free.
+    pub async fn start_at(address: SocketAddr, script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let log = Arc::new(Log::default());
         let server = tokio::spawn(serve(listener, Arc::new(script), log.clone()));

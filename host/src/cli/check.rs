@@ -11,6 +11,7 @@ use crate::plugin::Loader;
 use crate::snapshot::Builder;
 use crate::telemetry::Metrics;
 use crate::upstream::Endpoints;
+use crate::upstream::discovery::Discovery;
 
 /// The exit code for a configuration error (`EX_CONFIG` of sysexits.h).
 pub const BAD_CONFIG: u8 = 78;
@@ -69,5 +70,5 @@ pub fn builder() -> Result<Builder, Finding> {
     let loader = Loader::start(super::run::user_cache().as_deref(), metrics.clone())
         .map_err(|error| Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}")))?;
     let (endpoints, tokens, buckets) = (Arc::<Endpoints>::default(), TokenSources::default(), Arc::new(Table::new(1)));
-    Ok(Builder { loader, endpoints, tokens, metrics, buckets })
+    Ok(Builder { loader, endpoints, discovery: Discovery::default(), tokens, metrics, buckets })
 }

@@ -2,6 +2,7 @@
 //! and either all of it stands or the snapshot is not made. What did not change since the last one is taken over.
 
 mod clients;
+mod endpoints;
 mod explain;
 mod rules;
 mod telemetry;
@@ -30,6 +31,7 @@ use crate::server::{self, Listener, head_guard};
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::sampler::Sampler;
 use crate::upstream::circuit::Rules;
+use crate::upstream::discovery::Discovery;
 use crate::upstream::{Balancer, Endpoints, Split, Upstream};
 
 use super::plugins::{self, Source};
@@ -44,6 +46,8 @@ pub struct Builder {
     pub loader: Loader,
     /// Keeps endpoints.
     pub endpoints: Arc<Endpoints>,
+    /// Keeps what discovery finds.
+    pub discovery: Discovery,
     /// Keeps the gateway's own tokens.
     pub tokens: TokenSources,
     /// Counts.
@@ -156,24 +160,16 @@ impl<'a> Build<'a> {
 
     fn upstream(&mut self, configured: &document::Upstream, path: KeyPath) -> Upstream {
         let siblings = self.builder.endpoints.siblings(&configured.name);
-        let urls: Vec<&str> = configured.endpoints.iter().map(|endpoint| endpoint.url.as_str()).collect();
-        let mut endpoints = Vec::new();
-        for (place, found) in self.builder.endpoints.group(&siblings, &urls).into_iter().enumerate() {
-            let endpoint = &configured.endpoints[place];
-            match found {
-                Ok(found) => endpoints.push((found, endpoint.weight)),
-                Err(error) => {
-                    self.found(path.clone().key("endpoints").index(place).key("url"), Code::Value, &endpoint.url, error.to_string())
-                }
-            }
-        }
+        let endpoints = self.endpoints(configured, &siblings, &path);
+        let discovered = self.discovered(configured, &endpoints);
         let balance = configured.balance.clone().unwrap_or_default();
         let health = configured.health.clone().unwrap_or_default();
         let breaker = configured.circuit_breaker.clone().unwrap_or_default();
         let transport = self.transport(configured, &path);
-        Upstream {
+        let upstream = Upstream {
             name: configured.name.as_str().into(),
             balancer: Balancer::new(upstreams::balance(&balance), siblings, endpoints),
+            discovered,
             outlier: upstreams::outlier(&health.outlier.unwrap_or_default()),
             check: health.active.as_ref().map(|active| Arc::new(upstreams::check(active, &transport))),
             breaker: Some(upstreams::breaker(&breaker)).filter(Rules::may_open),
@@ -182,7 +178,10 @@ impl<'a> Build<'a> {
             timeouts: upstreams::timeouts(&configured.timeouts),
             credentials: self.credentials(configured, path),
             metrics: self.builder.metrics.upstream(&configured.name),
-        }
+        };
+        // What is known already is there from the first request on.
+        upstream.rediscover();
+        upstream
     }
 
     fn credentials(&mut self, configured: &document::Upstream, path: KeyPath) -> Option<Arc<TokenSource>> {

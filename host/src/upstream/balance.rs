@@ -99,6 +99,8 @@ pub struct Balancer {
 /// Endpoints to choose from, with the algorithm's table.
 pub struct Set {
     members: Box<[Member]>,
+    /// Those that would take requests if there were no others.
+    reserve: Box<[Arc<Endpoint>]>,
     table: Table,
     /// How many are ready, as it was at a certain number of changes: that number, and two bits of [`Standing`].
     standing: AtomicU64,
@@ -148,7 +150,13 @@ impl Balancer {
 
     /// Puts other endpoints in their place. Requests under way to one that is gone end as they would have.
     pub fn set_endpoints(&self, endpoints: Vec<(Arc<Endpoint>, u32)>) {
-        self.set.store(Arc::new(Set::new(&self.settings, endpoints)));
+        self.set_endpoints_and_reserve(endpoints, Vec::new());
+    }
+
+    /// The same, with others that take no request and are watched all the same, so that it is known when they could.
+    pub fn set_endpoints_and_reserve(&self, endpoints: Vec<(Arc<Endpoint>, u32)>, reserve: Vec<Arc<Endpoint>>) {
+        let set = Set { reserve: reserve.into(), ..Set::new(&self.settings, endpoints) };
+        self.set.store(Arc::new(set));
     }
 
     /// The endpoint that takes a request; none where none is ready.
@@ -228,12 +236,18 @@ impl Set {
         let mean = total as f64 / endpoints.len() as f64;
         let member = |(endpoint, weight)| Member { endpoint, weight, load: mean / f64::from(weight) };
         let members: Box<[Member]> = endpoints.into_iter().map(member).collect();
-        Self { table: Table::new(settings.algorithm, &members), members, standing: AtomicU64::new(UNKNOWN) }
+        let table = Table::new(settings.algorithm, &members);
+        Self { table, members, reserve: Box::default(), standing: AtomicU64::new(UNKNOWN) }
     }
 
     /// Its endpoints.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Its endpoints, and those in reserve.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.members.iter().map(|member| &member.endpoint).chain(&self.reserve)
     }
 
     /// The endpoints that are ready.

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::SendRequest;
@@ -27,6 +28,8 @@ pub struct Connections {
 struct Slot {
     /// Which endpoint this is; an index is used again after its endpoint is gone.
     serial: u64,
+    /// Whether the endpoint is still there: if not, nobody will need these connections.
+    life: Weak<()>,
     /// How it was spoken to.
     transport: u64,
     keep_alive: Duration,
@@ -81,6 +84,7 @@ pub struct Waiting(Rc<Coming>);
 impl Home {
     /// The place of this endpoint's connections of this transport.
     pub fn of(connections: &Rc<Connections>, endpoint: &Endpoint, transport: &Transport, keep_alive: Duration) -> Self {
+        connections.make_room(endpoint);
         Self { connections: Rc::clone(connections), index: endpoint.index, serial: endpoint.serial, transport: transport.id, keep_alive }
     }
 
@@ -131,12 +135,10 @@ impl Home {
 
     fn with_slot<R>(&self, act: impl FnOnce(&mut Slot) -> R) -> R {
         let mut slots = self.connections.slots.borrow_mut();
-        if slots.len() <= self.index {
-            slots.resize_with(self.index + 1, Slot::default);
-        }
         let slot = &mut slots[self.index];
         if (slot.serial, slot.transport) != (self.serial, self.transport) {
-            *slot = Slot { serial: self.serial, transport: self.transport, ..Slot::default() };
+            let life = std::mem::take(&mut slot.life);
+            *slot = Slot { serial: self.serial, life, transport: self.transport, ..Slot::default() };
         }
         act(slot)
     }
@@ -193,12 +195,27 @@ impl Waiting {
 }
 
 impl Connections {
-    /// Drops what was idle for too long. To be called now and then.
+    /// Drops what was idle for too long, or to an endpoint that is gone. To be called now and then.
     pub fn sweep(&self) {
         for slot in self.slots.borrow_mut().iter_mut() {
+            if slot.serial != 0 && slot.life.strong_count() == 0 {
+                *slot = Slot::default();
+                continue;
+            }
             let keep_alive = slot.keep_alive;
             slot.idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < keep_alive);
             slot.shared.retain(|http2| !http2.is_closed() && !http2.is_idle_for(keep_alive));
+        }
+    }
+
+    fn make_room(&self, endpoint: &Endpoint) {
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() <= endpoint.index {
+            slots.resize_with(endpoint.index + 1, Slot::default);
+        }
+        let slot = &mut slots[endpoint.index];
+        if slot.serial != endpoint.serial {
+            *slot = Slot { serial: endpoint.serial, life: endpoint.life(), ..Slot::default() };
         }
     }
 }

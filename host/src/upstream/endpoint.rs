@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -21,19 +22,27 @@ pub struct Endpoint {
     pub serial: u64,
     /// Small and dense, for tables indexed by it; given to another endpoint once this one is gone.
     pub index: usize,
-    /// Host and port, as configured: for logs, and for `Host` where a request has none.
-    pub authority: Box<str>,
-    /// The host alone, for TLS.
-    pub host: Box<str>,
-    /// Whether it speaks TLS.
-    pub tls: bool,
+    /// Where and what it is.
+    pub origin: Origin,
     /// How it fares.
     pub vitals: Vitals,
     /// What it shares with the other endpoints of its upstream.
     pub siblings: Arc<Siblings>,
     addresses: ArcSwap<Vec<SocketAddr>>,
     turn: AtomicUsize,
+    life: Arc<()>,
     numbers: Arc<Mutex<Numbers>>,
+}
+
+/// Where an endpoint is, and who it says it is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// Host and port, as configured or found: for logs, and for `Host` where a request has none.
+    pub authority: Box<str>,
+    /// The host alone, for TLS. Where DNS found the endpoint, the name that it was found by.
+    pub host: Box<str>,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// Why an endpoint cannot be used.
@@ -55,6 +64,11 @@ impl Endpoint {
         }
     }
 
+    /// Dangling once the endpoint is gone.
+    pub(super) fn life(&self) -> Weak<()> {
+        Arc::downgrade(&self.life)
+    }
+
     /// Asks the resolver again. Blocks.
     pub fn resolve(&self) {
         match self.authority.to_socket_addrs() {
@@ -66,6 +80,14 @@ impl Endpoint {
             }
             Err(error) => tracing::warn!(endpoint = %self.authority, %error, "name not resolved; the last answer stays"),
         }
+    }
+}
+
+impl Deref for Endpoint {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.origin
     }
 }
 
@@ -95,29 +117,36 @@ struct Numbers {
 impl Endpoints {
     /// The endpoint of that URL in that upstream, and whether it is new. Resolves its name if it is, which blocks.
     pub fn get(&self, siblings: &Arc<Siblings>, url: &str) -> Result<(Arc<Endpoint>, bool), EndpointError> {
-        let (tls, authority, host) = parse(url).ok_or_else(|| EndpointError::NotAUrl(url.to_owned()))?;
-        let key = (authority.clone().into_boxed_str(), tls);
-        if let Some(endpoint) = siblings.find(&key) {
-            return Ok((endpoint, false));
-        }
-        let endpoint = Arc::new(self.make(siblings, authority, host, tls));
-        endpoint.resolve();
-        siblings.add(key, &endpoint);
-        Ok((endpoint, true))
+        let origin = Origin::parse(url).ok_or_else(|| EndpointError::NotAUrl(url.to_owned()))?;
+        Ok(self.find_or_make(siblings, &origin, Endpoint::resolve))
     }
 
     /// The endpoints of these URLs in that upstream. Those that join others begin slowly; the first of an upstream do
     /// not, since nobody else would take their share. Resolves new names, which blocks.
     pub fn group(&self, siblings: &Arc<Siblings>, urls: &[&str]) -> Vec<Result<Arc<Endpoint>, EndpointError>> {
-        let now = Instant::now();
-        let (joins, latency) = (!siblings.all().is_empty(), siblings.typical_latency(now));
-        let begin = |(endpoint, is_new): (Arc<Endpoint>, bool)| {
-            if is_new && joins {
-                endpoint.vitals.ramp(now, latency);
-            }
-            endpoint
+        let welcome = welcome(siblings);
+        urls.iter().map(|url| self.get(siblings, url).map(&welcome)).collect()
+    }
+
+    /// The endpoints of these origins in that upstream, like `group`, whose addresses are known already.
+    pub fn found<'a>(&self, siblings: &Arc<Siblings>, found: impl Iterator<Item = (&'a Origin, &'a [SocketAddr])>) -> Vec<Arc<Endpoint>> {
+        let welcome = welcome(siblings);
+        let get = |(origin, addresses): (&Origin, &[SocketAddr])| {
+            self.find_or_make(siblings, origin, |endpoint| endpoint.addresses.store(Arc::new(addresses.to_vec())))
         };
-        urls.iter().map(|url| self.get(siblings, url).map(begin)).collect()
+        found.map(|found| welcome(get(found))).collect()
+    }
+
+    fn find_or_make(&self, siblings: &Arc<Siblings>, origin: &Origin, prepare: impl FnOnce(&Endpoint)) -> (Arc<Endpoint>, bool) {
+        if let Some(endpoint) = siblings.find(origin) {
+            return (endpoint, false);
+        }
+        let endpoint = self.make(siblings, origin.clone());
+        prepare(&endpoint);
+        match siblings.add(endpoint) {
+            Ok(endpoint) => (endpoint, true),
+            Err(endpoint) => (endpoint, false),
+        }
     }
 
     /// What the endpoints of that upstream share.
@@ -144,7 +173,7 @@ impl Endpoints {
         live.filter(|endpoint| endpoint.authority.parse::<SocketAddr>().is_err()).collect()
     }
 
-    fn make(&self, siblings: &Arc<Siblings>, authority: String, host: String, tls: bool) -> Endpoint {
+    fn make(&self, siblings: &Arc<Siblings>, origin: Origin) -> Endpoint {
         let mut numbers = self.numbers.lock();
         numbers.serial += 1;
         let index = numbers.free.pop().unwrap_or_else(|| {
@@ -154,30 +183,43 @@ impl Endpoints {
         Endpoint {
             serial: numbers.serial,
             index,
-            authority: authority.into(),
-            host: host.into(),
-            tls,
+            origin,
             vitals: Vitals::new(Instant::now(), SEED, false),
             siblings: Arc::clone(siblings),
             addresses: ArcSwap::default(),
             turn: AtomicUsize::new(0),
+            life: Arc::default(),
             numbers: Arc::clone(&self.numbers),
         }
     }
 }
 
-/// TLS or not, `host:port`, host.
-fn parse(url: &str) -> Option<(bool, String, String)> {
-    let uri: http::Uri = url.parse().ok()?;
-    let (tls, port) = match uri.scheme_str()? {
-        "http" => (false, 80),
-        "https" => (true, 443),
-        _ => return None,
-    };
-    let host = uri.host()?;
-    let port = uri.port_u16().unwrap_or(port);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    matches!(uri.path(), "" | "/").then(|| (tls, format!("{host}:{port}"), bare.to_owned()))
+/// Begins the slow start of whoever is new among endpoints that there are already.
+fn welcome(siblings: &Siblings) -> impl Fn((Arc<Endpoint>, bool)) -> Arc<Endpoint> {
+    let now = Instant::now();
+    let (joins, latency) = (!siblings.all().is_empty(), siblings.typical_latency(now));
+    move |(endpoint, is_new)| {
+        if is_new && joins {
+            endpoint.vitals.ramp(now, latency);
+        }
+        endpoint
+    }
+}
+
+impl Origin {
+    /// The origin of a URL such as `http://10.0.0.1:9001`. None if it is not one.
+    pub fn parse(url: &str) -> Option<Self> {
+        let uri: http::Uri = url.parse().ok()?;
+        let (tls, port) = match uri.scheme_str()? {
+            "http" => (false, 80),
+            "https" => (true, 443),
+            _ => return None,
+        };
+        let host = uri.host()?;
+        let port = uri.port_u16().unwrap_or(port);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        matches!(uri.path(), "" | "/").then(|| Self { authority: format!("{host}:{port}").into(), host: bare.into(), tls })
+    }
 }
 
 #[cfg(test)]

@@ -31,10 +31,6 @@ pub struct EndpointGauges {
 impl EndpointGauges {
     /// Of these endpoints.
     pub fn new(endpoints: Arc<Endpoints>) -> Self {
-        let describe = |(name, help): (&str, &str), labels: &[&str]| {
-            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-            Desc::new(name.into(), help.into(), labels, Default::default()).expect("our names are valid")
-        };
         let descriptions = vec![
             describe(HEALTHY, &["endpoint", "upstream"]),
             describe(EJECTIONS, &["reason", "upstream"]),
@@ -119,7 +115,12 @@ fn counters<'a>(
     counted.map(move |(value, count)| counter(vec![label(name, value), label("upstream", &siblings.upstream)], count))
 }
 
-fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
+pub(super) fn describe((name, help): (&str, &str), labels: &[&str]) -> Desc {
+    let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+    Desc::new(name.into(), help.into(), labels, Default::default()).expect("our names are valid")
+}
+
+pub(super) fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     let mut metric = Metric::from_label(labels);
@@ -127,7 +128,7 @@ fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
     metric
 }
 
-fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
+pub(super) fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(count as f64);
     let mut metric = Metric::from_label(labels);
@@ -135,14 +136,14 @@ fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
     metric
 }
 
-fn label(name: &str, value: &str) -> LabelPair {
+pub(super) fn label(name: &str, value: &str) -> LabelPair {
     let mut label = LabelPair::default();
     label.set_name(name.to_owned());
     label.set_value(value.to_owned());
     label
 }
 
-fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+pub(super) fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());

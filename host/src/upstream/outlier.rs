@@ -125,10 +125,9 @@ impl Outlier {
         if balancer.siblings().out() == 0 {
             return;
         }
-        for member in balancer.set().members() {
-            let vitals = &member.endpoint.vitals;
-            if vitals.flags().is_ejected() && vitals.is_ejection_over(now) {
-                self.bring_back(&member.endpoint, now);
+        for endpoint in balancer.set().all() {
+            if endpoint.vitals.flags().is_ejected() && endpoint.vitals.is_ejection_over(now) {
+                self.bring_back(endpoint, now);
             }
         }
     }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Endpoint;
 use super::caps::Caps;
 use super::circuit::Circuit;
+use super::endpoint::{Endpoint, Origin};
 use super::outlier::Reason;
 use super::vitals::SEED;
 
-/// The endpoints of one upstream, by URL.
+/// The endpoints of one upstream, by origin.
 pub struct Siblings {
     /// The upstream's name.
     pub upstream: Arc<str>,
@@ -28,12 +28,9 @@ pub struct Siblings {
     panic_picks: AtomicU64,
     out: AtomicU32,
     ejections: [AtomicU64; Reason::ALL.len()],
-    known: Mutex<HashMap<Url, Weak<Endpoint>>>,
+    known: Mutex<HashMap<Origin, Weak<Endpoint>>>,
     ejecting: Mutex<()>,
 }
-
-/// Host and port, and whether with TLS.
-pub type Url = (Box<str>, bool);
 
 impl Siblings {
     /// None yet.
@@ -60,14 +57,21 @@ impl Siblings {
         known.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// The one with that URL, if it is in use.
-    pub(super) fn find(&self, url: &Url) -> Option<Arc<Endpoint>> {
-        self.known.lock().get(url).and_then(Weak::upgrade)
+    /// The one of that origin, if it is in use.
+    pub(super) fn find(&self, origin: &Origin) -> Option<Arc<Endpoint>> {
+        self.known.lock().get(origin).and_then(Weak::upgrade)
     }
 
-    /// Keeps a new one in mind.
-    pub(super) fn add(&self, url: Url, endpoint: &Arc<Endpoint>) {
-        self.known.lock().insert(url, Arc::downgrade(endpoint));
+    /// Keeps a new one in mind. If somebody else was faster, theirs is the one, which is given back.
+    pub(super) fn add(&self, endpoint: Endpoint) -> Result<Arc<Endpoint>, Arc<Endpoint>> {
+        let endpoint = Arc::new(endpoint);
+        // Dropped before `endpoint` is where that is the one too many: its end needs no lock of ours, but takes its time.
+        let mut known = self.known.lock();
+        if let Some(other) = known.get(&endpoint.origin).and_then(Weak::upgrade) {
+            return Err(other);
+        }
+        known.insert(endpoint.origin.clone(), Arc::downgrade(&endpoint));
+        Ok(endpoint)
     }
 
     /// The mean latency of those that are ready: what one that joins or comes back is taken to have, so that its slow

@@ -56,6 +56,7 @@ impl Group {
                 upgraded: Duration::from_secs(600),
                 call: None,
             },
+            discovered: None,
             credentials: None,
             metrics: metrics.upstream("group"),
         };

@@ -69,8 +69,8 @@ impl Keeper {
 
     fn watch(&mut self, upstream: &Arc<Upstream>) {
         let Some(check) = &upstream.check else { return };
-        for member in upstream.balancer.set().members() {
-            let (endpoint, round) = (&member.endpoint, self.round);
+        let round = self.round;
+        for endpoint in upstream.balancer.set().all() {
             if let Some(watch) = self.watches.get_mut(&endpoint.serial).filter(|watch| watch.check == *check) {
                 watch.go_on(upstream, round);
                 continue;

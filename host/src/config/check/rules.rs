@@ -78,6 +78,20 @@ pub(super) fn authority(text: &str) -> Result<(), Wanted> {
     if (is_address || is_name) && has_fit_port && !text.contains('@') { Ok(()) } else { Err(wanted()) }
 }
 
+/// A name to look up in DNS. Names of services have underscores, and a dot at the end ends the search for more.
+pub(super) fn dns_name(text: &str) -> Result<(), Wanted> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(allowed);
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.parse::<IpAddr>().is_ok() {
+        return Err("a name; an address needs no DNS and belongs to endpoints".into());
+    }
+    match name.len() <= 253 && name.split('.').all(is_label) {
+        true => Ok(()),
+        false => Err("a DNS name such as orders.internal or _http._tcp.orders.internal".into()),
+    }
+}
+
 fn is_label(label: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&label.len()) && label.chars().all(allowed) && !label.starts_with('-') && !label.ends_with('-')

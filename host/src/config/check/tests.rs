@@ -89,6 +89,38 @@ fn what_is_not_in_force_is_a_warning() {
 }
 
 #[test]
+fn discovery_by_dns_asks_for_a_name_that_can_be_looked_up() {
+    let dns = |settings: &str| format!("upstreams: [{{name: a, discovery: {{dns: {{{settings}}}}}}}]\n");
+    for good in
+        ["name: orders", "name: orders.internal., port: 80", "name: _http._tcp.a, record: srv, servers: ['127.0.0.1:5300', '[::1]:53']"]
+    {
+        assert!(accepts(&dns(good)).warnings.iter().all(|warning| !warning.to_string().contains("discovery")), "{good}");
+    }
+    refuses(
+        &dns("name: 10.0.0.1, port: 0"),
+        &[
+            "1:47: upstreams[0].discovery.dns.name: got \"10.0.0.1\", want a name; an address needs no DNS and belongs to endpoints",
+            "1:63: upstreams[0].discovery.dns.port: got 0, want 1 to 65535",
+        ],
+    );
+    refuses(
+        &dns("name: a..b, record: srv, port: 80"),
+        &[
+            "1:47: upstreams[0].discovery.dns.name: got \"a..b\", want a DNS name such as orders.internal or _http._tcp.orders.internal",
+            "1:66: upstreams[0].discovery.dns.port: got a port, want record: address, since SRV records bring their own",
+        ],
+    );
+    refuses(
+        &dns("name: a, servers: ['127.0.0.1:0'], min_ttl: 0s, max_ttl: 1s"),
+        &[
+            "1:60: upstreams[0].discovery.dns.servers[0]: got 127.0.0.1:0, want a port from 1 to 65535, such as 53",
+            "1:85: upstreams[0].discovery.dns.min_ttl: got 0s, want more than 0s",
+        ],
+    );
+    refuses(&dns("name: a, max_ttl: 1s"), &["1:59: upstreams[0].discovery.dns.max_ttl: got 1s, want 5s (min_ttl) or more"]);
+}
+
+#[test]
 fn an_upstream_without_a_route_is_noticed() {
     let loaded = accepts("upstreams:\n  - {name: a, endpoints: [{url: 'http://a:1'}], balance: {algorithm: round_robin}}\n");
     assert_eq!(
@@ -384,6 +416,10 @@ fn exactly_one_of_several_is_asked_for() {
     refuses(
         "upstreams: [{name: a, discovery: {}}]\n",
         &["1:34: upstreams[0].discovery: got none, want exactly one of dns, etcd, register"],
+    );
+    refuses(
+        "upstreams: [{name: a, discovery: {dns: {name: a}, register: {}}}]\n",
+        &["1:34: upstreams[0].discovery: got dns and register, want exactly one of dns, etcd, register"],
     );
 }
 

@@ -9,8 +9,8 @@ use super::identity::review_secret;
 use super::names::{self, Names};
 use super::rules;
 use crate::config::document::{
-    ActiveHealth, Balance, BalanceAlgorithm, CircuitBreaker, ClientCredentials, Discovery, Endpoint, Health, Retry, Upstream,
-    UpstreamTimeouts,
+    ActiveHealth, Balance, BalanceAlgorithm, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint, Health,
+    Retry, Upstream, UpstreamTimeouts,
 };
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
@@ -113,7 +113,28 @@ fn review_discovery(at: &Place<'_>, discovery: &Discovery, findings: &mut Findin
         rules::check(&at.key("etcd").key("prefix"), &etcd.prefix, rules::not_empty, findings);
     }
     if let Some(dns) = &discovery.dns {
-        rules::check(&at.key("dns").key("name"), &dns.name, rules::not_empty, findings);
+        review_dns(&at.key("dns"), dns, findings);
+    }
+}
+
+fn review_dns(at: &Place<'_>, dns: &DnsDiscovery, findings: &mut Findings) {
+    rules::check(&at.key("name"), &dns.name, rules::dns_name, findings);
+    match (dns.port, dns.record) {
+        (Some(_), DnsRecord::Srv) => {
+            findings.add(
+                Finding::new(&at.key("port"), Code::Conflict, "a port", "record: address, since SRV records bring their own").on_key(),
+            );
+        }
+        (Some(0), DnsRecord::Address) => findings.add(Finding::new(&at.key("port"), Code::Value, "0", "1 to 65535")),
+        _ => {}
+    }
+    for (index, server) in dns.servers.iter().enumerate().filter(|(_, server)| server.0.port() == 0) {
+        findings.add(Finding::new(&at.key("servers").index(index), Code::Value, server.to_string(), "a port from 1 to 65535, such as 53"));
+    }
+    positive(&at.key("min_ttl"), dns.min_ttl, findings);
+    if dns.max_ttl < dns.min_ttl {
+        let want = format!("{} (min_ttl) or more", dns.min_ttl);
+        findings.add(Finding::new(&at.key("max_ttl"), Code::Conflict, dns.max_ttl.to_string(), want));
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Secret;
 use super::listener::Certificate;
-use crate::config::text::{HashOn, Statuses};
+use crate::config::text::{Address, HashOn, Statuses};
 use crate::config::units::{Percent, Period, Size};
 
 /// A named group of endpoints.
@@ -288,21 +288,30 @@ pub struct Discovery {
     pub register: Option<RegisterDiscovery>,
 }
 
-/// Endpoints from DNS.
+/// Endpoints from DNS: each address is one. The last answer is used until there is a new one that names any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DnsDiscovery {
     /// The name to look up.
     pub name: String,
-    /// The port of each address; an SRV record brings its own.
+    /// The port of each address: without it 80, or 443 with `tls`. An SRV record brings its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// What to ask for.
     #[serde(default)]
     pub record: DnsRecord,
-    /// Speak TLS to the endpoints.
+    /// Speak TLS to the endpoints. Their certificates are to be for the name that was looked up, or the SRV record's target.
     #[serde(default)]
     pub tls: bool,
+    /// Whom to ask, instead of the system's resolvers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<Address>,
+    /// The shortest time between two lookups, however short the records' time to live is.
+    #[serde(default = "five_seconds")]
+    pub min_ttl: Period,
+    /// The longest.
+    #[serde(default = "one_minute")]
+    pub max_ttl: Period,
 }
 
 /// A kind of DNS record.
@@ -312,7 +321,8 @@ pub enum DnsRecord {
     /// A and AAAA.
     #[default]
     Address,
-    /// SRV, with port and weight.
+    /// SRV, with port and weight. Those of the lowest priority take all requests, unless their checks (`health.active`) have
+    /// taken all of them out.
     Srv,
 }
 
@@ -328,7 +338,7 @@ pub struct EtcdDiscovery {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegisterDiscovery {
-    /// How long a registration lasts without a renewal.
+    /// How long a registration lasts without a renewal, where it does not say so itself.
     pub ttl: Period,
 }
 
@@ -470,4 +480,8 @@ fn one_second() -> Period {
 
 fn five_seconds() -> Period {
     Period::secs(5)
+}
+
+fn one_minute() -> Period {
+    Period::secs(60)
 }

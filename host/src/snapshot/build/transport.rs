@@ -13,7 +13,7 @@ use super::Build;
 impl Build<'_> {
     /// A transport of no use where there is none, which is found here.
     pub(super) fn transport(&mut self, configured: &document::Upstream, path: &KeyPath) -> Arc<Transport> {
-        let is_secure = configured.discovery.is_some() || configured.endpoints.iter().any(|endpoint| endpoint.url.starts_with("https:"));
+        let is_secure = may_find_tls(configured) || configured.endpoints.iter().any(|endpoint| endpoint.url.starts_with("https:"));
         let settings = configured.tls.as_ref().map(|tls| settings(tls, |path| self.sources.resolve(path))).unwrap_or_default();
         let transport = Transport::new(protocol(configured.protocol), &settings, is_secure).unwrap_or_else(|error| {
             let (key, want) = wanted(&error);
@@ -22,6 +22,11 @@ impl Build<'_> {
         });
         Arc::new(transport)
     }
+}
+
+/// Whether discovery may bring endpoints with TLS. Those that register themselves say so only then.
+fn may_find_tls(configured: &document::Upstream) -> bool {
+    configured.discovery.as_ref().is_some_and(|discovery| discovery.dns.as_ref().is_none_or(|dns| dns.tls))
 }
 
 /// Which key is wrong, and what it should be.
