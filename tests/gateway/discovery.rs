@@ -117,7 +117,7 @@ async fn the_next_priority_takes_over_and_gives_back() {
     let server = NameServer::start().await;
     let healthy = Arc::new(AtomicBool::new(true));
     let health = Arc::clone(&healthy);
-    let first = Origin::start(move |_| if health.load(Ordering::Relaxed) { Answer::ok("first") } else { Answer::head(503, &[]) }).await;
+    let first = Origin::start(move |_| if health.load(Ordering::Relaxed) { Answer::ok("first") } else { Answer::new(503, &[], "") }).await;
     let second = Origin::saying("second").await;
     server.set_addresses("a.test", 60, &["127.0.0.1"]);
     let records = [(10, 1, first.address().port(), "a.test"), (20, 1, second.address().port(), "a.test")];

@@ -163,7 +163,6 @@ impl Source {
     pub fn publish(&self, mut targets: Vec<Target>) {
         targets.sort_unstable();
         targets.dedup_by(|one, other| one.origin == other.origin);
-        *self.confirmed.lock() = Some(Instant::now());
         let before = self.found.load();
         if before.version == 0 || before.targets != targets {
             self.found.store(Arc::new(Found { version: before.version + 1, targets }));
@@ -185,6 +184,11 @@ impl Source {
     /// Lookups that came to this.
     pub fn lookups(&self, outcome: dns::Outcome) -> u64 {
         self.lookups[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// All of what it knows is true at the moment.
+    fn confirm(&self) {
+        *self.confirmed.lock() = Some(Instant::now());
     }
 
     fn count(&self, outcome: dns::Outcome) {

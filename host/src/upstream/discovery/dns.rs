@@ -119,6 +119,7 @@ fn take(source: &Source, settings: &Settings, answered: Result<Answered, Trouble
             tracing::info!(name = %settings.name, "name resolved again");
         }
         *failures = 0;
+        source.confirm();
         source.count(Outcome::Ok);
         return wait;
     };
