@@ -70,6 +70,8 @@ pub struct UpstreamStatus {
 pub struct Endpoint {
     /// Host and port.
     endpoint: String,
+    /// Where it is known from: `static`, `dns` or `register`.
+    source: &'static str,
     /// Its share relative to the others'.
     weight: u32,
     /// Whether it may take requests.
@@ -145,6 +147,7 @@ fn shown(name: &str, status: upstream::UpstreamStatus) -> UpstreamStatus {
 fn endpoint(status: EndpointStatus) -> Endpoint {
     Endpoint {
         endpoint: status.endpoint.into(),
+        source: status.source,
         weight: status.weight,
         ready: status.ready,
         ejected: status.ejected,

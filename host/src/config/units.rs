@@ -50,6 +50,12 @@ impl Period {
     }
 }
 
+impl From<Duration> for Period {
+    fn from(duration: Duration) -> Period {
+        Period(duration)
+    }
+}
+
 impl From<Period> for Duration {
     fn from(period: Period) -> Duration {
         period.0

@@ -90,9 +90,8 @@ fn what_is_not_in_force_is_a_warning() {
 
 #[test]
 fn discovery_by_dns_asks_for_a_name_that_can_be_looked_up() {
-    let dns = |settings: &str| {
-        format!("upstreams: [{{name: a, discovery: {{dns: {{{settings}}}}}}}]\nroutes: [{{name: a, upstream: a}}]\n")
-    };
+    let dns =
+        |settings: &str| format!("upstreams: [{{name: a, discovery: {{dns: {{{settings}}}}}}}]\nroutes: [{{name: a, upstream: a}}]\n");
     for good in
         ["name: orders", "name: orders.internal., port: 80", "name: _http._tcp.a, record: srv, servers: ['127.0.0.1:5300', '[::1]:53']"]
     {

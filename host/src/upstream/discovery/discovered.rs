@@ -43,9 +43,14 @@ impl Discovered {
         &self.source
     }
 
-    /// Those that registered themselves and how long they last, where the upstream has such.
-    pub fn registrations(&self) -> Option<(&Registrations, Duration)> {
-        self.source.registrations().map(|registrations| (registrations, self.ttl))
+    /// Those that registered themselves, where the upstream has such.
+    pub fn registrations(&self) -> Option<&Registrations> {
+        self.source.registrations()
+    }
+
+    /// How long a registration lasts that does not say so itself.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
     }
 
     /// Where an endpoint comes from.

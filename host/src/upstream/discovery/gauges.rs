@@ -76,8 +76,7 @@ fn outcomes(upstream: &str, discovered: &Discovered) -> impl Iterator<Item = Met
 }
 
 fn events(upstream: &str, discovered: &Discovered) -> impl Iterator<Item = Metric> {
-    let registrations = discovered.registrations().map(|(registrations, _)| registrations);
-    registrations.into_iter().flat_map(move |registrations| {
+    discovered.registrations().into_iter().flat_map(move |registrations| {
         Event::ALL.into_iter().map(move |event| {
             let labels = vec![label("event", event.name()), label("upstream", upstream)];
             counter(labels, registrations.count(event))
