@@ -14,9 +14,11 @@ use gatehouse::chain::{Chain, Step, Tools, Traveller};
 use gatehouse::identity::issuer::Secret;
 use gatehouse::identity::{Clients, Issuers, KeySource, Refresh, Settings};
 use gatehouse::limit::{Clock, Table};
+use gatehouse::plugin::compile::Workshop;
 use gatehouse::plugin::load::{Loader, UsageSpec};
 use gatehouse::plugin::pool::Pools;
 use gatehouse::plugin::{Call, Grants, Isolation, Limits, OnError, Services, Usage};
+use gatehouse::rollout::Seat;
 use gatehouse::telemetry::{Metrics, RequestId, WorkerMetrics};
 use http::Request;
 use tokio::runtime::Runtime;
@@ -53,7 +55,7 @@ impl Bench {
         };
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"),
-            loader: Loader::start(None, metrics).expect("an engine"),
+            loader: Loader::start(None, Workshop::Here, metrics).expect("an engine"),
             services: Arc::new(services),
             pools: Rc::default(),
             metrics: worker,
@@ -73,6 +75,7 @@ impl Bench {
             isolation,
             limits: Arc::new(Limits::default()),
             grants: Arc::new(Grants::all()),
+            shadow: false,
         };
         Step {
             name: name.into(),
@@ -80,6 +83,7 @@ impl Bench {
             previous: None,
             on_error: OnError::Closed,
             scope: self.services.buckets.scope(name),
+            seat: Seat::new(spec),
         }
     }
 

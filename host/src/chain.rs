@@ -15,13 +15,16 @@ use crate::plugin::bindings::gatehouse::plugin::types;
 use crate::plugin::pool::{Lease, Pools};
 use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit, ResponseVerdict};
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
+use crate::rollout::{Lineup, Seat, Turn};
 use crate::telemetry::metrics::{FaultReason, Phase, WorkerMetrics};
 use crate::telemetry::traces::{PluginCall, Recorder};
 
 mod limit;
+mod shadow;
 mod show;
 mod stage;
 
+use shadow::{Answer, Shadow};
 pub use stage::Interrupt;
 
 /// The plugins of a route.
@@ -43,6 +46,8 @@ pub struct Step {
     pub on_error: OnError,
     /// The buckets of this step on this route.
     pub scope: Scope,
+    /// Where other versions of the plugin take their turns.
+    pub seat: Arc<Seat>,
 }
 
 /// What a chain works on: a request while it is here.
@@ -71,6 +76,8 @@ pub struct Traveller {
     pub recorder: Option<Rc<Recorder>>,
     reached: Vec<Reached>,
     secure: bool,
+    /// A copy of the request for a version that is only compared; None unless the step at hand has one.
+    shadow: Option<Box<Shadow>>,
 }
 
 /// A step that a request went through, with what it left for the way back.
@@ -80,6 +87,8 @@ struct Reached {
     usage: Arc<Usage>,
     state: Option<Vec<u8>>,
     edits: Vec<ResponseEdit>,
+    /// A version that is only compared, and wants to see the response.
+    shadow: Option<shadow::Waiting>,
 }
 
 /// What a worker lends to a chain.
@@ -109,6 +118,7 @@ impl Traveller {
             recorder: None,
             reached: Vec::new(),
             secure,
+            shadow: None,
         }
     }
 
@@ -128,7 +138,14 @@ impl Traveller {
     /// Remembers a step for the way back, if it has anything to do there.
     fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: Vec<ResponseEdit>) {
         if usage.needs.response || !edits.is_empty() {
-            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits });
+            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits, shadow: None });
+        }
+    }
+
+    /// Remembers that a shadow of the step wants to see the response, if the step itself does.
+    fn shadowed(&mut self, step: usize, shadow: Option<shadow::Waiting>) {
+        if let Some(reached) = self.reached.last_mut().filter(|reached| reached.step == step) {
+            reached.shadow = shadow;
         }
     }
 
@@ -177,15 +194,20 @@ impl Chain {
     pub async fn forward(&self, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
         let mut before = Instant::now();
         for (place, step) in self.steps.iter().enumerate() {
-            let outcome = match step.forward_now(place, traveller, tools) {
+            let lineup = step.seat.lineup();
+            let turn = step.turn(lineup.as_deref(), traveller);
+            let outcome = match step.forward_now(place, &turn, traveller, tools) {
                 Some(outcome) => outcome,
                 // Boxed, because futures are moved on the way down, and most steps need none.
-                None => Box::pin(step.forward(place, traveller, tools)).await,
+                None => Box::pin(step.forward(place, &turn, traveller, tools)).await,
             };
             let after = Instant::now();
-            step.took(after - before, traveller, tools);
-            if let Some(recorder) = traveller.recorder.as_ref().filter(|_| step.usage.needs.request) {
-                recorder.plugin_done(&step.call(Phase::Request, matches!(outcome, Ok(Some(_))), before, after));
+            took(turn.usage, after - before, traveller, tools);
+            if let Some(recorder) = traveller.recorder.as_ref().filter(|_| turn.usage.needs.request) {
+                recorder.plugin_done(&step.call(turn.usage, Phase::Request, matches!(outcome, Ok(Some(_))), before, after));
+            }
+            if let Some(shadow) = traveller.shadow.take() {
+                traveller.shadowed(place, shadow.run(tools));
             }
             before = after;
             let reply = outcome?;
@@ -222,22 +244,39 @@ impl Chain {
 // === impl Step ===
 
 impl Step {
-    /// One look at the clock serves as the end of this step and the beginning of the next.
-    fn took(&self, took: Duration, traveller: &mut Traveller, tools: &Tools<'_>) {
-        traveller.took.push(took);
-        if self.usage.needs.request {
-            tools.metrics.plugin_called(&self.usage.plugin.handle, Phase::Request, took);
+    /// Which version deals with the request. The one that the step was built with, unless others take turns.
+    #[inline]
+    fn turn<'a>(&'a self, lineup: Option<&'a Lineup>, traveller: &mut Traveller) -> Turn<'a> {
+        match lineup {
+            None => Turn { usage: &self.usage, previous: self.previous.as_ref(), shadow: None },
+            Some(lineup) => self.turn_of(lineup, traveller),
         }
     }
 
-    fn call(&self, phase: Phase, replied: bool, start: Instant, end: Instant) -> PluginCall<'_> {
-        PluginCall { name: &self.name, version: &self.usage.plugin.version, phase, replied, start, end }
+    #[cold]
+    fn turn_of<'a>(&'a self, lineup: &'a Lineup, traveller: &mut Traveller) -> Turn<'a> {
+        let call = traveller.call.as_ref().expect("the call is back between two calls of plugins");
+        let turn = lineup.turn(call.client.as_ref(), call.address);
+        if let Some((usage, comparison)) = turn.shadow {
+            traveller.shadow = shadow::copy(self, usage, comparison, traveller);
+        }
+        turn
+    }
+
+    fn call<'a>(&'a self, usage: &'a Usage, phase: Phase, replied: bool, start: Instant, end: Instant) -> PluginCall<'a> {
+        PluginCall { name: &self.name, version: &usage.plugin.version, phase, replied, start, end }
     }
 
     /// The common case without a future: a plugin that waits for nothing, does well, and has an instance at hand.
     /// None if it takes more than that; nothing has happened to the request then.
-    fn forward_now(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Option<Result<Option<Reply>, Error>> {
-        let usage = &self.usage;
+    fn forward_now(
+        &self,
+        place: usize,
+        turn: &Turn<'_>,
+        traveller: &mut Traveller,
+        tools: &Tools<'_>,
+    ) -> Option<Result<Option<Reply>, Error>> {
+        let usage = turn.usage;
         if !usage.needs.request {
             traveller.reach(place, usage, None, Vec::new());
             return Some(Ok(None));
@@ -263,16 +302,16 @@ impl Step {
         }
     }
 
-    async fn forward(&self, place: usize, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
-        let fault = match self.ask(place, &self.usage, traveller, tools).await? {
+    async fn forward(&self, place: usize, turn: &Turn<'_>, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
+        let fault = match self.ask(place, turn.usage, traveller, tools).await? {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
-        let Some(previous) = self.previous.as_ref().filter(|_| self.on_error == OnError::Previous) else {
-            return self.faulted(fault, &self.usage, traveller, tools);
+        let Some(previous) = turn.previous.filter(|_| self.on_error == OnError::Previous) else {
+            return self.faulted(fault, turn.usage, traveller, tools);
         };
         traveller.faulted = true;
-        note(&fault, &self.usage, traveller, tools);
+        note(&fault, turn.usage, traveller, tools);
         match self.ask(place, previous, traveller, tools).await? {
             Ok(reply) => Ok(reply),
             Err(fault) => self.faulted(fault, previous, traveller, tools),
@@ -329,7 +368,11 @@ impl Step {
         tools: &Tools<'_>,
     ) -> Result<Option<Reply>, Fault> {
         traveller.call = Some(call);
-        match verdict::request(outcome?, usage)? {
+        let verdict = verdict::request(outcome?, usage)?;
+        if let Some(shadow) = &mut traveller.shadow {
+            shadow.expect(&verdict, &traveller.body);
+        }
+        match verdict {
             RequestVerdict::Next(changes) => {
                 self.go_on(place, usage, traveller, changes, lease, tools);
                 Ok(None)
@@ -379,7 +422,7 @@ impl Step {
         if !usage.needs.response {
             return response;
         }
-        match self.ask_back(&usage, reached.state, traveller, &mut response, from_gateway, tools).await {
+        match self.ask_back(&usage, reached.state, reached.shadow, traveller, &mut response, from_gateway, tools).await {
             Ok(None) => response,
             Ok(Some(reply)) => {
                 traveller.answered_by = Some(Arc::clone(&self.name));
@@ -403,10 +446,12 @@ impl Step {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a step left on the way in meets what comes back")]
     async fn ask_back(
         &self,
         usage: &Arc<Usage>,
         state: Option<Vec<u8>>,
+        shadow: Option<shadow::Waiting>,
         traveller: &mut Traveller,
         response: &mut Response<Body>,
         from_gateway: bool,
@@ -416,16 +461,21 @@ impl Step {
         if let BodyMode::Buffered(limit) = body {
             Box::pin(buffer_response(response, limit, &self.name)).await?;
         }
+        let shadow = shadow.and_then(|shadow| Some((Answer::copy(response, from_gateway, body)?, shadow)));
         let began = Instant::now();
         let outcome = self.call_back(usage, state, traveller, response, from_gateway, tools).await;
         let took = began.elapsed();
         tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, took);
+        usage.tally.called(took);
         let outcome = outcome.inspect_err(|fault| note(fault, usage, traveller, tools));
         if let Some(recorder) = &traveller.recorder {
             let replied = matches!(outcome, Ok((ResponseVerdict::Respond(_), _)));
-            recorder.plugin_done(&self.call(Phase::Response, replied, began, began + took));
+            recorder.plugin_done(&self.call(usage, Phase::Response, replied, began, began + took));
         }
         let (verdict, lease) = outcome.map_err(|fault| Error::Plugin { plugin: self.name.to_string(), fault })?;
+        if let Some((answer, shadow)) = shadow {
+            answer.send(&verdict, shadow);
+        }
         match verdict {
             ResponseVerdict::Respond(reply) => {
                 lease.give_back();
@@ -492,6 +542,15 @@ impl Traveller {
     }
 }
 
+/// One look at the clock serves as the end of a step and the beginning of the next.
+fn took(usage: &Usage, took: Duration, traveller: &mut Traveller, tools: &Tools<'_>) {
+    traveller.took.push(took);
+    if usage.needs.request {
+        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Request, took);
+        usage.tally.called(took);
+    }
+}
+
 /// A plugin's reply as a response.
 pub fn reply_response(reply: Reply) -> Response<Body> {
     let mut response = Response::new(Body::from(reply.body));
@@ -504,6 +563,7 @@ pub fn reply_response(reply: Reply) -> Response<Body> {
 fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<'_>) {
     let plugin = &usage.plugin;
     plugin.handle.fault(fault_label(fault));
+    usage.tally.faulted();
     if let Some(recorder) = &traveller.recorder {
         recorder.plugin_faulted(fault_label(fault).as_str());
     }

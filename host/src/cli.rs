@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::RouteArg;
+use crate::config::units::{Period, Size};
 use crate::plugin::builtin;
+use crate::plugin::compile::confined;
 use crate::telemetry::log;
 
 pub mod check;
@@ -46,6 +48,19 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Print the JSON Schema of the configuration
     Schema,
+    /// Compile the component on the standard input: what the gateway runs itself with
+    #[command(hide = true)]
+    CompilePlugin {
+        /// Bytes of address space
+        #[arg(long)]
+        memory: u64,
+        /// Seconds of computing time
+        #[arg(long)]
+        cpu: u64,
+        /// How far to step back behind other processes
+        #[arg(long, default_value_t = 19)]
+        nice: i32,
+    },
 }
 
 /// How to serve.
@@ -64,6 +79,15 @@ pub struct RunArgs {
     /// there is an admin API; compiled plugins in the user's cache folder]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+    /// A folder for compiled plugins alone, which gateways of one user may share [`compiled` in --data]
+    #[arg(long, value_name = "FOLDER", env = "GATEHOUSE_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// The computing time that compiling one plugin may take
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub compile_cpu: Period,
+    /// The memory that compiling one plugin may take
+    #[arg(long, value_name = "SIZE", default_value = "2GiB")]
+    pub compile_memory: Size,
     /// Where the admin API listens, instead of what the configuration says
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
@@ -78,7 +102,9 @@ pub struct RunArgs {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let _log = match log::start(cli.log.as_deref(), cli.log_format) {
+    // The compiler's process opens nothing of its own.
+    let logs = !matches!(cli.command, Command::CompilePlugin { .. });
+    let _log = match logs.then(|| log::start(cli.log.as_deref(), cli.log_format)).transpose() {
         Ok(guard) => guard,
         Err(error) => {
             eprintln!("gatehouse: {error}");
@@ -91,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Keys(command) => keys::run(command),
         Command::Schema => schema::run(),
+        Command::CompilePlugin { memory, cpu, nice } => confined::run(confined::Limits { memory, cpu, nice }),
     }
 }
 

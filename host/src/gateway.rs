@@ -29,6 +29,7 @@ use crate::identity::fetch::Http;
 use crate::identity::jwks;
 use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
+use crate::plugin::compile::{Allowance, Children, Workshop};
 use crate::server::listen;
 use crate::snapshot::{Builder, Snapshot};
 use crate::telemetry::access_log::Target;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// The operator's own token for the admin API.
     pub admin_token: Option<String>,
+    /// What compiling one of them may take.
+    pub compiling: Allowance,
     /// Where the admin listener is, instead of what the configuration says.
     pub admin: Option<SocketAddr>,
     /// Worker threads.
@@ -109,7 +112,8 @@ fn cause(error: &dyn Error) -> String {
 /// Serves until a signal ends it.
 pub fn run(settings: Settings) -> Result<(), StartError> {
     let metrics = Metrics::new();
-    let loader = Loader::start(settings.cache.as_deref(), metrics.clone())
+    let workshop = Workshop::Children(Children::new(settings.compiling));
+    let loader = Loader::start(settings.cache.as_deref(), workshop, metrics.clone())
         .map_err(|error| StartError::Machine { what: "plugin engine".into(), cause: error.to_string() })?;
     let buckets = Arc::new(Table::new(Table::DEFAULT_CAPACITY));
     let endpoints = Arc::<Endpoints>::default();
@@ -273,6 +277,7 @@ impl Gateway {
         let mut watch = Watch::start();
         self.watch(&mut watch);
         self.readiness.set(true);
+        self.builder.loader.give_way();
         announce("ready");
         loop {
             tokio::select! {

@@ -25,6 +25,7 @@ pub mod media_type;
 pub mod needs;
 pub mod pool;
 pub mod state;
+pub mod tally;
 pub mod usage;
 pub mod verdict;
 pub mod wasi;

@@ -11,6 +11,7 @@ mod circuit;
 mod client_credentials;
 mod clients;
 mod command_line;
+mod compiling;
 mod discovery;
 mod drain;
 mod early_answers;

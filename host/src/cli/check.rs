@@ -8,6 +8,7 @@ use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems, Reviewed};
 use crate::identity::credentials::TokenSources;
 use crate::limit::Table;
 use crate::plugin::Loader;
+use crate::plugin::compile::{Allowance, Children, Workshop};
 use crate::snapshot::Builder;
 use crate::telemetry::Metrics;
 use crate::upstream::Endpoints;
@@ -67,7 +68,8 @@ pub fn plugins(loaded: &Loaded) -> Vec<Finding> {
 /// A builder that serves nothing: it loads plugins and asks them.
 pub fn builder() -> Result<Builder, Finding> {
     let metrics = Metrics::new();
-    let loader = Loader::start(super::run::user_cache().as_deref(), metrics.clone())
+    let workshop = Workshop::Children(Children::new(Allowance::default()));
+    let loader = Loader::start(super::run::user_cache().as_deref(), workshop, metrics.clone())
         .map_err(|error| Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}")))?;
     let (endpoints, tokens, buckets) = (Arc::<Endpoints>::default(), TokenSources::default(), Arc::new(Table::new(1)));
     Ok(Builder { loader, endpoints, discovery: Discovery::default(), tokens, metrics, buckets })

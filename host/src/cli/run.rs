@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::admin::tokens::read_token_file;
+use crate::config::units::{Period, Size};
 use crate::gateway::{self, ConfigSource, Settings, StartError};
+use crate::plugin::compile::Allowance;
 
 use super::RunArgs;
 use super::check::BAD_CONFIG;
@@ -34,9 +37,11 @@ fn settings(arguments: RunArgs) -> Result<Settings, StartError> {
         None => ConfigSource::Arguments { routes: arguments.route, listen: arguments.listen },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let compiling = allowance(arguments.compile_cpu, arguments.compile_memory);
     Ok(Settings {
         config,
-        cache: arguments.data.as_ref().map(|data| data.join("compiled")).or_else(user_cache),
+        cache: arguments.cache.or(arguments.data.as_ref().map(|data| data.join("compiled"))).or_else(user_cache),
+        compiling,
         data: arguments.data,
         admin: arguments.admin,
         admin_token,
@@ -49,6 +54,12 @@ fn admin_token(arguments: &RunArgs) -> Result<Option<String>, StartError> {
     let unreadable =
         |error: std::io::Error| StartError::Machine { what: format!("admin token in {}", path.display()), cause: error.to_string() };
     read_token_file(path).map(Some).map_err(unreadable)
+}
+
+/// Elapsed time is ten times the computing time, since compiling gives way to requests.
+fn allowance(cpu: Period, memory: Size) -> Allowance {
+    let cpu = cpu.get().max(Duration::from_secs(1));
+    Allowance { memory: memory.get(), cpu, wall: 10 * cpu }
 }
 
 /// Where compiled plugins are kept when nobody says where: the folder that the XDG base directory specification names.

@@ -181,6 +181,13 @@ fn make_room(slots: &mut Slots, now: Moment) {
 // === impl Scope ===
 
 impl Scope {
+    /// Buckets beside these, for requests that are only copies: taking from them takes nothing from anybody.
+    pub fn apart(&self) -> Self {
+        let mut apart = self.clone();
+        apart.halves.iter_mut().for_each(|half| half.write(b"apart"));
+        apart
+    }
+
     pub(super) fn key(&self, client: &[u8]) -> Key {
         let finish = |half: &DefaultHasher| {
             let mut hasher = half.clone();

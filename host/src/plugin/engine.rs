@@ -67,6 +67,13 @@ impl Alarm {
     }
 }
 
+/// An engine that only compiles, on one thread. Its code fits the other: pooling is not the compiler's business.
+pub fn compiler() -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = settings();
+    config.parallel_compilation(false);
+    wasmtime::Engine::new(&config)
+}
+
 fn settings() -> Config {
     let mut config = Config::new();
     config

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use crate::telemetry::Metrics;
 
 use super::bindings::PluginPre;
 use super::capability::{self, kv_store::KvStore};
-use super::compile::{Cache, Sha256Digest};
+use super::compile::{Compiler, Sha256Digest, Workshop};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::inspect::{self, Malformed};
@@ -28,6 +28,8 @@ const WAITING: [&str; 2] = ["gatehouse:plugin/http@", "gatehouse:plugin/introspe
 /// The package of the contract, in front of every import of it.
 const PACKAGE: &str = "gatehouse:plugin/";
 const VERSION: &str = "@0.1.0";
+/// Components that are compiled at one time.
+const COMPILING: usize = 2;
 
 /// Why a component is not taken.
 #[derive(Debug, Error)]
@@ -95,12 +97,21 @@ pub struct UsageSpec {
     pub limits: Arc<Limits>,
     /// What it may call.
     pub grants: Arc<Grants>,
+    /// Whether it only sees copies of requests.
+    pub shadow: bool,
+}
+
+impl UsageSpec {
+    /// The same for another component.
+    pub fn of(&self, digest: Sha256Digest, shadow: bool) -> Self {
+        Self { digest, shadow, ..self.clone() }
+    }
 }
 
 /// Loads components and keeps what is loaded while it is in use.
 pub struct Loader {
     engine: Engine,
-    cache: Option<Cache>,
+    compiler: Compiler,
     maker: Maker,
     metrics: Metrics,
     artifacts: Mutex<HashMap<Sha256Digest, Weak<Artifact>>>,
@@ -113,10 +124,10 @@ pub struct Loader {
 impl Loader {
     /// Starts the engine. `cache` is the folder for compiled components; without one, or where it cannot be written,
     /// every start compiles.
-    pub fn start(cache: Option<&Path>, metrics: Metrics) -> wasmtime::Result<Self> {
+    pub fn start(cache: Option<&Path>, workshop: Workshop, metrics: Metrics) -> wasmtime::Result<Self> {
         Ok(Self {
             engine: Engine::start()?,
-            cache: cache.and_then(open_cache),
+            compiler: Compiler::new(cache, workshop),
             maker: Maker::start(),
             metrics,
             artifacts: Mutex::default(),
@@ -127,6 +138,11 @@ impl Loader {
         })
     }
 
+    /// Says that requests are served from now on, and come before compiling.
+    pub fn give_way(&self) {
+        self.compiler.give_way();
+    }
+
     /// Checks and compiles a component, or finds it compiled. Blocks.
     pub fn artifact(&self, bytes: &[u8]) -> Result<Arc<Artifact>, Refusal> {
         let digest = Sha256Digest::of(bytes);
@@ -134,12 +150,30 @@ impl Loader {
             return Ok(artifact);
         }
         inspect::inspect(bytes)?;
-        let component = self.compile(bytes, digest).map_err(|error| Refusal::Compile(format!("{error:#}")))?;
+        let component = self.compiler.component(self.engine.wasm(), bytes, digest).map_err(Refusal::Compile)?;
         // The image that instances are copied from is made now, not by the first request.
         component.initialize_copy_on_write_image().map_err(|error| Refusal::Compile(error.to_string()))?;
         let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports: imports(&self.engine, &component), component });
         self.artifacts.lock().insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
+    }
+
+    /// The same for several, a few at one time. In their order.
+    pub fn artifacts(&self, components: &[&[u8]]) -> Vec<Result<Arc<Artifact>, Refusal>> {
+        let (next, made) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let work = || {
+            while let Some((place, bytes)) = take(&next, components) {
+                let artifact = self.artifact(bytes);
+                made.lock().push((place, artifact));
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..components.len().min(COMPILING)).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        let mut made = made.into_inner();
+        made.sort_unstable_by_key(|(place, _)| *place);
+        made.into_iter().map(|(_, artifact)| artifact).collect()
     }
 
     /// Links a component with what it was granted, configures it, and learns what it needs; or finds the one that
@@ -174,13 +208,6 @@ impl Loader {
         self.usages.lock().retain(|_, usage| usage.strong_count() > 0);
     }
 
-    fn compile(&self, bytes: &[u8], digest: Sha256Digest) -> wasmtime::Result<Component> {
-        match &self.cache {
-            Some(cache) => cache.component(self.engine.wasm(), bytes, digest),
-            None => Component::new(self.engine.wasm(), bytes),
-        }
-    }
-
     fn new_usage(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Arc<Usage>, Refusal> {
         wait_for(Usage::new(self.parts(artifact, spec)?))
     }
@@ -203,10 +230,16 @@ impl Loader {
 
     fn shared(&self, spec: &UsageSpec) -> Arc<Shared> {
         let version: Arc<str> = spec.digest.short().into();
+        // A shadow's writes and measurements end with it, and nobody else sees them.
+        let (kv, metrics) = match spec.shadow {
+            false => (self.store(&spec.plugin, spec.limits.kv_bytes), self.metrics.plugin_metrics(&spec.plugin)),
+            true => (Arc::new(KvStore::new(spec.limits.kv_bytes)), Metrics::new().plugin_metrics(&spec.plugin)),
+        };
         Arc::new(Shared {
             name: Arc::clone(&spec.plugin),
-            kv: self.store(&spec.plugin, spec.limits.kv_bytes),
-            metrics: self.metrics.plugin_metrics(&spec.plugin),
+            is_shadow: spec.shadow,
+            kv,
+            metrics,
             handle: self.metrics.plugin(&spec.plugin, &version),
             alarm: self.engine.alarm().clone(),
             version,
@@ -220,6 +253,12 @@ impl Loader {
     }
 }
 
+/// The next component that nobody works on.
+fn take<'a>(next: &AtomicUsize, components: &[&'a [u8]]) -> Option<(usize, &'a [u8])> {
+    let place = next.fetch_add(1, Ordering::Relaxed);
+    components.get(place).map(|bytes| (place, *bytes))
+}
+
 /// Runs what asks a guest something before it serves anybody.
 fn wait_for<T>(asked: impl Future<Output = Result<T, Fault>>) -> Result<T, Refusal> {
     let runtime =
@@ -228,12 +267,6 @@ fn wait_for<T>(asked: impl Future<Output = Result<T, Fault>>) -> Result<T, Refus
         Fault::Failed(message) | Fault::Invalid(message) => Refusal::Config(message),
         fault => Refusal::Configure(fault),
     })
-}
-
-fn open_cache(folder: &Path) -> Option<Cache> {
-    Cache::open(folder)
-        .inspect_err(|error| tracing::warn!(%error, folder = %folder.display(), "no cache for compiled components; every start compiles"))
-        .ok()
 }
 
 fn imports(engine: &Engine, component: &Component) -> Vec<String> {

@@ -39,6 +39,21 @@ pub struct Services {
     pub fetch: FetchSender,
 }
 
+impl Services {
+    /// The same, counting somewhere else.
+    pub fn counting_for(&self, decisions: &Decisions) -> Self {
+        Self {
+            issuers: Arc::clone(&self.issuers),
+            introspection: Arc::clone(&self.introspection),
+            clients: Arc::clone(&self.clients),
+            buckets: Arc::clone(&self.buckets),
+            clock: self.clock.clone(),
+            decisions: decisions.clone(),
+            fetch: self.fetch.clone(),
+        }
+    }
+}
+
 /// A request as the capabilities see it. It travels with the request and is lent to a store for each call.
 pub struct Call {
     /// The request's number.
@@ -61,6 +76,8 @@ pub struct Call {
     pub places: Vec<Place>,
     /// The span below which the plugin's own calls happen; None where the gateway does not trace.
     pub trace: Option<Context>,
+    /// Whether it is a copy of a request, so that nothing it is used for may have an effect.
+    pub apart: bool,
 }
 
 impl Call {
@@ -80,6 +97,7 @@ impl Call {
             patience: Self::PATIENCE,
             places: Vec::new(),
             trace: None,
+            apart: false,
         })
     }
 
@@ -104,6 +122,7 @@ impl Call {
             // They stay with the request itself.
             places: Vec::new(),
             trace: self.trace,
+            apart: self.apart,
         })
     }
 }

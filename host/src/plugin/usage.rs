@@ -19,6 +19,7 @@ use super::instance::Instance;
 use super::load::Artifact;
 use super::maker::Maker;
 use super::state::HostState;
+use super::tally::Tally;
 use super::{Grants, Isolation, Limits, Needs};
 
 /// Instances of a single-use plugin that are kept ready at first, and at most.
@@ -31,6 +32,8 @@ pub struct Shared {
     pub name: Arc<str>,
     /// The version: the first digits of the component's digest.
     pub version: Arc<str>,
+    /// Whether it only sees copies of requests: then nothing it does has an effect.
+    pub is_shadow: bool,
     /// Its key-value store.
     pub kv: Arc<KvStore>,
     /// Its own metrics.
@@ -59,6 +62,8 @@ pub struct Usage {
     pub grants: Arc<Grants>,
     /// Suspends it when it keeps faulting.
     pub breaker: Breaker,
+    /// What it did, for comparing versions.
+    pub tally: Tally,
     pub(super) config: Arc<str>,
     pub(super) pre: PluginPre<HostState>,
     /// Whether it imports something that waits for the network, and so is called on a fibre.
@@ -119,6 +124,7 @@ impl Usage {
             limits: parts.limits,
             grants: parts.grants,
             breaker: Breaker::default(),
+            tally: Tally::default(),
             config: parts.config,
             pre: parts.pre,
             waits: parts.waits,

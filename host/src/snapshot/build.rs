@@ -24,6 +24,7 @@ use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::UsageSpec;
 use crate::plugin::{Loader, Refusal, Usage};
+use crate::rollout::Seat;
 use crate::route::Router;
 use crate::server::forwarded::Pseudonym;
 use crate::server::tls::{ClientAuth, Tls, TlsError};
@@ -258,13 +259,15 @@ impl<'a> Build<'a> {
         plugins: &HashMap<String, Source>,
     ) -> Option<Step> {
         let source = plugins.get(&configured.plugin)?;
-        let usage = self.usage(source, &spec(source, configured), configured, path)?;
+        let spec = spec(source, configured);
+        let usage = self.usage(source, &spec, configured, path)?;
         let name = configured.name.as_deref().unwrap_or(&configured.plugin);
         Some(Step {
             name: name.into(),
             previous: self.previous(&usage),
             on_error: configured.on_error.map_or(source.on_error, plugins::on_error),
             scope: self.builder.buckets.scope(&format!("{}\0{place}\0{}", route.name, configured.plugin)),
+            seat: Seat::new(spec),
             usage,
         })
     }
@@ -529,6 +532,7 @@ fn spec(source: &Source, step: &document::Step) -> UsageSpec {
         isolation: source.isolation,
         limits: Arc::clone(&source.limits),
         grants: Arc::clone(&source.grants),
+        shadow: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plugins of a document: which component each name stands for, and what it may do. Built-ins need no entry; an entry
 //! of a built-in's name without a source changes its settings only.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::config::document::{self, Document};
 use crate::config::units::Size;
 use crate::config::{Code, Finding, KeyPath, Sources};
 use crate::plugin::load::Artifact;
-use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, builtin};
+use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, Refusal, builtin};
 
 /// A plugin by name, before it meets a configuration.
 #[derive(Clone)]
@@ -26,32 +27,80 @@ pub struct Source {
     pub on_error: OnError,
 }
 
+/// A plugin's bytes, before anybody looked at them.
+struct Wanted<'a> {
+    name: &'a str,
+    bytes: Cow<'static, [u8]>,
+    is_builtin: bool,
+    /// What the document says of it, and where.
+    entry: Option<(&'a document::Plugin, KeyPath)>,
+}
+
 /// Loads every plugin that the document declares, and those built-ins that it uses. What cannot be loaded is found at
 /// its entry; steps that use it are not looked at again.
 pub fn load(document: &Document, sources: &Sources, loader: &Loader, findings: &mut Vec<Finding>) -> HashMap<String, Source> {
+    let mut wanted = declared(document, sources, findings);
+    wanted.extend(used(document));
+    let bytes: Vec<&[u8]> = wanted.iter().map(|plugin| &*plugin.bytes).collect();
+    let artifacts = loader.artifacts(&bytes);
     let mut loaded = HashMap::new();
-    for (place, plugin) in document.plugins.iter().enumerate() {
-        let path = KeyPath::default().key("plugins").index(place);
-        match declared(plugin, sources, loader, path) {
-            Ok(source) => drop(loaded.insert(plugin.name.clone(), source)),
-            Err(finding) => findings.push(finding),
-        }
-    }
-    let used = document.routes.iter().flat_map(|route| route.chain.iter()).map(|step| &step.plugin);
-    for name in used {
-        let declared = document.plugins.iter().any(|plugin| plugin.name == *name);
-        let Some(bytes) = builtin::find(name).filter(|_| !declared && !loaded.contains_key(name)) else { continue };
-        match loader.artifact(bytes) {
-            Ok(artifact) => drop(loaded.insert(name.clone(), built_in(name, artifact))),
-            Err(refusal) => findings.push(Finding::new(
-                KeyPath::default().key("routes"),
-                Code::Plugin,
-                name.as_str(),
-                format!("a built-in that loads: {refusal}"),
-            )),
+    for (plugin, artifact) in wanted.iter().zip(artifacts) {
+        match artifact.and_then(|artifact| plugin.source(artifact, loader)) {
+            Ok(source) => drop(loaded.insert(plugin.name.to_owned(), source)),
+            Err(refusal) => findings.push(plugin.refused(&refusal)),
         }
     }
     loaded
+}
+
+fn declared<'a>(document: &'a Document, sources: &Sources, findings: &mut Vec<Finding>) -> Vec<Wanted<'a>> {
+    let mut wanted = Vec::new();
+    for (place, plugin) in document.plugins.iter().enumerate() {
+        let path = KeyPath::default().key("plugins").index(place);
+        match bytes(plugin, sources, &path) {
+            Ok((bytes, is_builtin)) => wanted.push(Wanted { name: &plugin.name, bytes, is_builtin, entry: Some((plugin, path)) }),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    wanted
+}
+
+/// Built-ins that chains name and no entry is about.
+fn used(document: &Document) -> Vec<Wanted<'_>> {
+    let mut names: Vec<&str> = document.routes.iter().flat_map(|route| route.chain.iter()).map(|step| &*step.plugin).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| !document.plugins.iter().any(|plugin| plugin.name == *name));
+    let built_in = |name| Some(Wanted { name, bytes: builtin::find(name)?.into(), is_builtin: true, entry: None });
+    names.into_iter().filter_map(built_in).collect()
+}
+
+impl Wanted<'_> {
+    fn source(&self, artifact: Arc<Artifact>, loader: &Loader) -> Result<Source, Refusal> {
+        let Some((plugin, _)) = &self.entry else { return Ok(built_in(self.name, artifact)) };
+        let grants = match &plugin.grants {
+            None if self.is_builtin => Grants::all(),
+            None => Grants::none(),
+            Some(listed) => grants(listed),
+        };
+        loader.link(&artifact, &grants)?;
+        Ok(Source {
+            artifact,
+            isolation: isolation(plugin.isolation, self.is_builtin),
+            limits: Arc::new(limits(&plugin.limits, if self.is_builtin { builtin::limits(self.name) } else { Limits::default() })),
+            grants: Arc::new(grants),
+            on_error: on_error(plugin.on_error),
+        })
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Finding {
+        let (place, want) = match &self.entry {
+            None => (KeyPath::default().key("routes"), "a built-in that loads:"),
+            Some((_, path)) if self.is_builtin => (path.clone(), "a component that can be loaded, but"),
+            Some((_, path)) => (path.clone().key("source"), "a component that can be loaded, but"),
+        };
+        Finding::new(place, Code::Plugin, self.name, format!("{want} {refusal}"))
+    }
 }
 
 fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
@@ -64,29 +113,7 @@ fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
     }
 }
 
-fn declared(plugin: &document::Plugin, sources: &Sources, loader: &Loader, path: KeyPath) -> Result<Source, Finding> {
-    let (bytes, is_builtin) = bytes(plugin, sources, &path)?;
-    let grants = match &plugin.grants {
-        None if is_builtin => Grants::all(),
-        None => Grants::none(),
-        Some(listed) => grants(listed),
-    };
-    let refused = |refusal| {
-        let place = if is_builtin { path.clone() } else { path.clone().key("source") };
-        Finding::new(place, Code::Plugin, plugin.name.as_str(), format!("a component that can be loaded, but {refusal}"))
-    };
-    let artifact = loader.artifact(&bytes).map_err(refused)?;
-    loader.link(&artifact, &grants).map_err(refused)?;
-    Ok(Source {
-        artifact,
-        isolation: isolation(plugin.isolation, is_builtin),
-        limits: Arc::new(limits(&plugin.limits, if is_builtin { builtin::limits(&plugin.name) } else { Limits::default() })),
-        grants: Arc::new(grants),
-        on_error: on_error(plugin.on_error),
-    })
-}
-
-fn bytes<'a>(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result<(std::borrow::Cow<'a, [u8]>, bool), Finding> {
+fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result<(Cow<'static, [u8]>, bool), Finding> {
     let source = plugin.source.as_ref();
     if let Some(file) = source.and_then(|source| source.file.as_ref()) {
         let file = sources.resolve(file);

@@ -70,7 +70,8 @@ pub struct UpstreamHandle(Handle<UPSTREAM>);
 pub struct PluginHandle(Handle<PLUGIN>);
 
 /// Counts what capabilities decide. Unlike the rest of a worker's metrics it may sit in a plugin instance.
-#[derive(Clone)]
+/// The default counts for nobody.
+#[derive(Clone, Default)]
 pub struct Decisions(Arc<Block<DECISIONS>>);
 
 /// One finished request.

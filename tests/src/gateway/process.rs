@@ -25,18 +25,18 @@ pub async fn gatehouse(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output
     gatehouse_reading(folder, arguments, "").await
 }
 
-/// The same, with this text on the standard input.
+/// The same, with this on the standard input.
 ///
 /// # Panics
 /// When it does not end.
-pub async fn gatehouse_reading(folder: &Path, arguments: &[impl AsRef<OsStr>], input: &str) -> Output {
+pub async fn gatehouse_reading(folder: &Path, arguments: &[impl AsRef<OsStr>], input: impl AsRef<[u8]>) -> Output {
     let mut command = Command::new(files::gatehouse());
     command.args(arguments).current_dir(folder).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the gateway's binary runs");
     let mut stdin = child.stdin.take().expect("stdin is a pipe");
     // A command that reads nothing may be gone by then.
-    let _ = stdin.write_all(input.as_bytes()).await;
+    let _ = stdin.write_all(input.as_ref()).await;
     drop(stdin);
     let output = soon("a command to end", child.wait_with_output()).await.expect("our own child can be waited for");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the gateway writes UTF-8");

@@ -137,6 +137,8 @@ impl Setup {
         if self.admin_token {
             command.env(ADMIN_TOKEN_VARIABLE, ADMIN_TOKEN);
         }
+        // Gateways of one test run compile what they have in common once.
+        command.env("GATEHOUSE_CACHE", files::built("compiled-plugins"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.config.is_some() {
             command.arg("--config").arg(folder.join(CONFIG));

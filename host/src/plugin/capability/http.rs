@@ -109,6 +109,10 @@ impl HostState {
         }
         let (answer, receiver) = oneshot::channel();
         let Some(mut fetch) = checked(request, wall, max_body, answer) else { return Ok(Err(Error::BadRequest)) };
+        // Copies of requests may be looked at twice, but nothing may be done twice (RFC 9110 §9.2.1).
+        if call.apart && !fetch.method.is_safe() {
+            return Ok(Err(Error::Denied));
+        }
         fetch.trace = call.trace;
         // A worker that is gone drops the sender, which reads as a reset.
         let _ = call.services.fetch.send(fetch);

@@ -14,6 +14,9 @@ impl Host for HostState {
 impl HostState {
     /// Writes a line if the call may still write so much; otherwise drops and counts it.
     pub(in crate::plugin) fn log_line(&mut self, level: Level, message: &str) {
+        if self.plugin.is_shadow {
+            return;
+        }
         match self.log_bytes_left.checked_sub(message.len()) {
             Some(left) => self.log_bytes_left = left,
             None => return self.plugin.handle.log_dropped(),

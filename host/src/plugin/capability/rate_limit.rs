@@ -90,6 +90,7 @@ fn tell_apart(client: &mut KeyBytes, place: u8) {
 
 fn scope<'a>(call: &'a Call, name: Option<&str>) -> Result<Cow<'a, Scope>, LimitReached> {
     match (name, &call.scope) {
+        (Some(name), _) if call.apart => Ok(Cow::Owned(call.services.buckets.scope(name).apart())),
         (Some(name), _) => Ok(Cow::Owned(call.services.buckets.scope(name))),
         (None, Some(scope)) => Ok(Cow::Borrowed(scope)),
         (None, None) => Err(LimitReached::Refused("a policy without a name needs a route".into())),
