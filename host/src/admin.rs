@@ -24,6 +24,7 @@ use crate::telemetry::Metrics;
 use crate::worker::Pinned;
 
 pub mod content;
+pub mod endpoints;
 pub mod openapi;
 pub mod operation;
 pub mod probes;
@@ -64,7 +65,10 @@ pub struct Admin {
 
 /// Everything the API does.
 pub fn operations() -> Vec<Operation> {
-    [probes::operations(), status::operations(), openapi::operations(), tokens::operations()].into_iter().flatten().collect()
+    [probes::operations(), status::operations(), openapi::operations(), tokens::operations(), endpoints::operations()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Runs what blocks on a thread where it may.

@@ -31,6 +31,7 @@ mod metrics;
 mod plugins;
 mod problems;
 mod proxy_protocol;
+mod registration;
 mod reload;
 mod routing;
 mod scale;
