@@ -218,6 +218,10 @@ fn review_retry(at: &Place<'_>, retry: &Retry, findings: &mut Findings) {
         let want = format!("1 to {MOST}");
         findings.add(Finding::new(&at.key("attempts"), Code::Value, retry.attempts.to_string(), want));
     }
+    let statuses = at.key("statuses");
+    for (index, status) in retry.statuses.iter().enumerate().filter(|(_, status)| !(400..=599).contains(*status)) {
+        findings.add(Finding::new(&statuses.index(index), Code::Value, status.to_string(), "400 to 599"));
+    }
     if let Some(timeout) = retry.per_try_timeout {
         positive(&at.key("per_try_timeout"), timeout, findings);
     }
