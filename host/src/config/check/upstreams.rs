@@ -89,7 +89,8 @@ fn review_endpoints(at: &Place<'_>, endpoints: &[Endpoint], findings: &mut Findi
 /// Finds TLS that would protect nothing.
 fn review_tls(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings) {
     let secure = upstream.endpoints.iter().any(|endpoint| endpoint.url.starts_with("https://"));
-    if upstream.tls.is_some() && upstream.discovery.is_none() && !secure {
+    let may_find_secure = upstream.discovery.as_ref().is_some_and(|discovery| discovery.dns.as_ref().is_none_or(|dns| dns.tls));
+    if upstream.tls.is_some() && !may_find_secure && !secure {
         findings.add(Finding::new(at, Code::Conflict, "tls, and only http:// endpoints", "https:// endpoints").on_key());
     }
 }
