@@ -34,12 +34,7 @@ pub trait Stage {
     /// The next frame.
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-    /// Whether it is known that nothing more comes.
-    fn is_end_stream(&self) -> bool {
-        false
-    }
-
-    /// How much is still to come, as far as that is known.
+    /// How much is still to come, where the stage knows.
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
     }
@@ -57,7 +52,10 @@ pub enum BodyError {
     /// The whole of it took too long.
     #[error("the body was not complete in time")]
     Late,
-    /// The sender broke off, or its framing was wrong.
+    /// The sender was gone before its end.
+    #[error("the body ended too soon")]
+    Cut,
+    /// Its framing was wrong, or the sender took it back.
     #[error("the body broke off")]
     Broken,
     /// A plugin on its way faulted.
@@ -145,7 +143,7 @@ impl Watched {
         self.timer = None;
         match frame {
             Some(Ok(frame)) => self.pass(frame),
-            Some(Err(_)) => self.fail(BodyError::Broken),
+            Some(Err(error)) => self.fail(BodyError::of(&error)),
             None => {
                 self.ended();
                 Poll::Ready(None)
@@ -185,6 +183,17 @@ impl Watched {
     }
 }
 
+impl BodyError {
+    fn of(error: &hyper::Error) -> Self {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        match cause.map(std::io::Error::kind) {
+            Some(UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe) => BodyError::Cut,
+            _ => BodyError::Broken,
+        }
+    }
+}
+
 impl Body {
     /// Reads all of it, up to `limit` bytes.
     pub async fn collect(self, limit: usize) -> Result<Bytes, BodyError> {
@@ -221,7 +230,7 @@ impl Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Incoming(watched) => watched.incoming.is_end_stream(),
-            Body::Staged(stage) => stage.is_end_stream(),
+            Body::Staged(_) => false,
         }
     }
 }

@@ -101,6 +101,9 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// The client went away inside its body. One that only stopped sending may still read the answer.
+    #[error("the client went away inside its body")]
+    ClientGone,
     /// Too much is going on.
     #[error("overloaded: {0}")]
     Overloaded(String),
@@ -129,6 +132,7 @@ impl Error {
             Error::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Error::BadRequest { status, .. } => *status,
+            Error::ClientGone => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -143,7 +147,7 @@ impl Error {
             Error::CircuitOpen { .. } => "circuit_open",
             Error::Plugin { fault, .. } => fault.reason().name(),
             Error::BodyTooLarge { .. } | Error::ResponseTooLarge { .. } => "body_too_large",
-            Error::BadRequest { .. } => "bad_request",
+            Error::BadRequest { .. } | Error::ClientGone => "bad_request",
             Error::Overloaded(_) => "overloaded",
             Error::Draining => "draining",
         }
@@ -170,6 +174,7 @@ impl Error {
             Error::BodyTooLarge { limit } => format!("The request body is larger than the {limit} bytes allowed here."),
             Error::ResponseTooLarge { .. } => "The response is larger than this route can process.".into(),
             Error::BadRequest { detail, .. } => sentence(detail),
+            Error::ClientGone => "The request body ended too soon.".into(),
             Error::Overloaded(_) => "There is too much to do at the moment.".into(),
             Error::Draining => "This gateway is shutting down.".into(),
         }

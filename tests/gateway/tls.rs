@@ -167,6 +167,27 @@ async fn a_client_may_come_without_a_certificate_where_it_is_optional() {
 }
 
 #[tokio::test]
+async fn another_authority_for_clients_is_taken_and_drops_no_connection() {
+    let (server, own, next) = (Certificate::of(&[NAME]), Certificate::of(&["client.example"]), Certificate::of(&["client.example"]));
+    let origin = Origin::saying("through").await;
+    let gateway = start_verifying(&origin, &server, &own, "").await;
+    let mut client = Client::over(server.connect_showing(gateway.address(), NAME, &own).await.expect("the handshake succeeds"));
+    assert_eq!(client.ask(&get("/")).await.status, 200);
+
+    std::fs::write(gateway.folder().join("two.pem"), next.pem()).unwrap();
+    std::fs::write(gateway.folder().join("two.key"), next.key_pem()).unwrap();
+    gateway.wait_for_metric("gatehouse_config_revision", &[], |revision| revision >= 2.0).await;
+    let stream = server.connect_showing(gateway.address(), NAME, &next).await.expect("the handshake succeeds");
+    assert_eq!(Client::over(stream).ask(&get("/")).await.status, 200, "who is vouched for now gets in");
+    if let Ok(stream) = server.connect_showing(gateway.address(), NAME, &own).await {
+        let mut client = Client::over(stream);
+        client.try_send(get("/").bytes()).await.ok();
+        assert_eq!(client.rest().await.0, b"", "who was vouched for does not, on a new connection");
+    }
+    assert_eq!(client.ask(&get("/")).await.status, 200, "the connection from before goes on");
+}
+
+#[tokio::test]
 async fn a_key_that_does_not_fit_ends_the_start() {
     let (one, two) = (Certificate::of(&[NAME]), Certificate::of(&["other.example"]));
     let origin = Origin::saying("through").await;

@@ -298,3 +298,24 @@ async fn the_answer_to_a_copy_is_read_only_where_that_saves_a_connection() {
     client.ask(&get("/large")).await;
     shadow.wait_until_deserted(1).await;
 }
+
+#[tokio::test]
+async fn an_upstream_of_no_weight_gets_nothing() {
+    let (all, none) = (Origin::saying("all").await, Origin::saying("none").await);
+    let config = format!(
+        "
+        upstreams:
+          - {{name: all, endpoints: [{{url: \"{}\"}}]}}
+          - {{name: none, endpoints: [{{url: \"{}\"}}]}}
+        routes: [{{name: split, upstreams: [{{name: none, weight: 0}}, {{name: all, weight: 7}}]}}]
+        ",
+        all.url(),
+        none.url()
+    );
+    let gateway = Gateway::start(&config).await;
+    let mut client = Client::connect(gateway.address()).await;
+    for _ in 0..50 {
+        assert_eq!(client.ask(&get("/")).await.text(), "all");
+    }
+    assert_eq!(none.hits(), 0);
+}

@@ -3,6 +3,7 @@
 use gatehouse_tests::{
     Gateway, Reload, Setup,
     http2_origin::{Http2Origin, Script},
+    streaming::{StreamOrigin, Version},
     tls::Certificate,
 };
 
@@ -93,4 +94,64 @@ async fn tls_without_a_secure_endpoint_is_refused() {
     let (code, text) = Setup::new(config).start_refused().await;
     assert_eq!(code, Some(78));
     assert!(text.contains("upstreams[0].tls"), "{text}");
+}
+
+/// How an endpoint is spoken to, and whether it understands.
+struct Case<'a> {
+    /// What it speaks.
+    endpoint: (Version, Option<&'a tokio_rustls::TlsAcceptor>),
+    protocol: &'a str,
+    tls: &'a str,
+    healthy: bool,
+}
+
+async fn check(case: &Case<'_>, files: &[(&str, String)]) {
+    let Case { endpoint: (version, acceptor), protocol, tls, healthy } = *case;
+    let origin = StreamOrigin::start(version, acceptor.cloned()).await;
+    let address = origin.address().to_string();
+    let (scheme, tls) = if acceptor.is_some() { ("https", format!("tls: {tls},")) } else { ("http", String::new()) };
+    let config = format!(
+        "
+        upstreams:
+          - {{name: origin, protocol: {protocol}, {tls} endpoints: [{{url: \"{scheme}://{address}\"}}],
+             health: {{active: {{path: /healthz, interval: 100ms}}}}}}
+        routes: [{{name: all, upstream: origin}}]
+        "
+    );
+    let setup = Setup::new(&config);
+    let gateway = files.iter().fold(setup, |setup, (name, content)| setup.file(name, content.clone())).start().await;
+    let what = format!("{protocol} {tls} to {version:?}");
+    match healthy {
+        true => origin.wait_for_requests(3).await,
+        false => {
+            let labels = [("upstream", "origin"), ("endpoint", &*address)];
+            gateway.wait_for_metric("gatehouse_endpoint_healthy", &labels, |healthy| healthy < 0.5).await;
+            assert_eq!(origin.requests(), 0, "{what}: nothing reaches an endpoint that is not spoken to rightly");
+        }
+    }
+    let served = gateway.get("/fine").await.status;
+    assert_eq!(served, if healthy { 200 } else { 503 }, "{what}: what checks find is what requests go by");
+}
+
+#[tokio::test]
+async fn checks_speak_to_an_endpoint_as_requests_do() {
+    let (server, own, other) = (Certificate::of(&[NAME]), Certificate::of(&["gateway.example"]), Certificate::of(&[NAME]));
+    let files = [("ca.pem", server.pem()), ("other.pem", other.pem()), ("own.pem", own.pem()), ("own.key", own.key_pem())];
+    let (h2, plain, asking) = (server.acceptor(&["h2"], None), server.acceptor(&[], None), server.acceptor(&["h2"], Some(&own)));
+    let trusted = "{ca: $DIR/ca.pem, sni: origin.example}";
+    let showing = "{ca: $DIR/ca.pem, sni: origin.example, client_certificate: {cert: $DIR/own.pem, key: $DIR/own.key}}";
+    let case = |version, acceptor, protocol, tls, healthy| Case { endpoint: (version, acceptor), protocol, tls, healthy };
+    for case in [
+        case(Version::Http2, None, "h2", "", true),
+        case(Version::Http2, None, "http1", "", false),
+        case(Version::Http1, Some(&plain), "http1", trusted, true),
+        case(Version::Http1, Some(&plain), "http1", "{ca: $DIR/other.pem, sni: origin.example}", false),
+        case(Version::Http1, Some(&plain), "http1", "{ca: $DIR/ca.pem, sni: other.example}", false),
+        case(Version::Http2, Some(&h2), "h2", trusted, true),
+        case(Version::Http2, Some(&h2), "auto", trusted, true),
+        case(Version::Http2, Some(&asking), "h2", trusted, false),
+        case(Version::Http2, Some(&asking), "h2", showing, true),
+    ] {
+        check(&case, &files).await;
+    }
 }

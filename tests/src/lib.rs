@@ -22,6 +22,7 @@ pub mod origin;
 pub mod request;
 pub mod response;
 pub mod sources;
+pub mod streaming;
 pub mod tls;
 pub mod tokens;
 pub mod wire;

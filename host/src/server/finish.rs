@@ -1,7 +1,6 @@
 //! The end of a request: one guard, dropped with the last byte of the response or with the client, writes the metrics
 //! and the access log.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,7 +19,7 @@ use crate::limit::Place;
 use crate::snapshot::Route;
 use crate::telemetry::RequestId;
 use crate::telemetry::access_log::{Entry, Flag, Flags, Protocol};
-use crate::telemetry::metrics::{Finished, Method as MethodLabel};
+use crate::telemetry::metrics::{Break, Finished, Method as MethodLabel};
 use crate::telemetry::traces::context::TraceId;
 use crate::telemetry::traces::{Arrival, Recorder, Served, Trace};
 use crate::upstream::{InFlight, Upstream};
@@ -82,7 +81,7 @@ pub struct Facts {
     /// How long the client took to send what a plugin had to have whole.
     pub client_wait: Duration,
     /// How often it was sent.
-    pub attempts: Cell<u32>,
+    pub attempts: u32,
     /// How long each plugin took.
     pub took: SmallVec<[Duration; 8]>,
     /// The request's body.
@@ -135,7 +134,7 @@ impl Facts {
             error: None,
             upstream_took: None,
             client_wait: Duration::ZERO,
-            attempts: Cell::new(0),
+            attempts: 0,
             took: SmallVec::new(),
             received: Rc::default(),
             passage: None,
@@ -199,6 +198,24 @@ impl Facts {
         }
     }
 
+    /// It ends before the last byte of its answer.
+    fn broke_off(&mut self) {
+        let (flag, reason) = match self.passage.as_ref().and_then(|passage| passage.error.get()) {
+            Some(BodyError::Stalled(_) | BodyError::Late) => (Flag::UpstreamTimeout, Break::UpstreamTimeout),
+            Some(BodyError::TooLarge(_)) => (Flag::TooLarge, Break::TooLarge),
+            Some(_) => (Flag::UpstreamReset, Break::UpstreamReset),
+            None => (Flag::ClientGone, Break::ClientGone),
+        };
+        self.flags.insert(flag);
+        self.count_break(reason);
+    }
+
+    fn count_break(&self, reason: Break) {
+        if let Some(upstream) = &self.upstream {
+            self.connection.worker.metrics.broken(&upstream.metrics, reason);
+        }
+    }
+
     fn count(&self, duration: Duration) {
         self.connection.worker.metrics.finish(&Finished {
             route: self.route.as_ref().map(|route| &route.metrics),
@@ -235,7 +252,7 @@ impl Facts {
             duration,
             upstream_duration: self.upstream_took,
             overhead: self.overhead,
-            attempts: self.attempts.get(),
+            attempts: self.attempts,
             plugins: &plugins,
             revision: self.view.snapshot.revision,
             trace_id: trace.as_ref().map(|id| &id.as_bytes()[..]),
@@ -284,13 +301,10 @@ impl Facts {
 
 impl Drop for Facts {
     fn drop(&mut self) {
-        if !self.ended {
-            self.flags.insert(match self.passage.as_ref().and_then(|passage| passage.error.get()) {
-                Some(BodyError::Stalled(_) | BodyError::Late) => Flag::UpstreamTimeout,
-                Some(BodyError::TooLarge(_)) => Flag::TooLarge,
-                Some(_) => Flag::UpstreamReset,
-                None => Flag::ClientGone,
-            });
+        match self.ended {
+            false => self.broke_off(),
+            true if self.flags.contains(Flag::ClientGone) => self.count_break(Break::ClientGone),
+            true => {}
         }
         let duration = self.began.elapsed();
         self.count(duration);

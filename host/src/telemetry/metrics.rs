@@ -28,7 +28,9 @@ use plugin_metrics::Store;
 
 use super::traces::export::Counters as SpanCounters;
 
-pub use labels::{AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass};
+pub use labels::{
+    AuthMethod, AuthResult, Break, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
+};
 pub use plugin_metrics::PluginMetrics;
 
 /// Series of routes, upstreams and plugins that are published before labels fold into `other`, until a configuration
@@ -270,6 +272,11 @@ impl WorkerMetrics {
         let class = StatusClass::of(status);
         self.upstreams.with(&upstream.0, |block| block.add(class as usize, 1));
         buckets::REQUEST.observe(&self.timings, layout::TRIES, took);
+    }
+
+    /// Counts a request that ended before the last byte of its answer.
+    pub fn broken(&self, upstream: &UpstreamHandle, reason: Break) {
+        self.upstreams.with(&upstream.0, |block| block.add(layout::BROKEN + reason as usize, 1));
     }
 
     /// Counts what became of a copy of a request that was for another upstream.

@@ -50,6 +50,17 @@ label! {
 }
 
 label! {
+    /// Why a request ended before the last byte of its answer.
+    Break {
+        ClientGone => "client_gone",
+        UpstreamReset => "upstream_reset",
+        UpstreamTimeout => "upstream_timeout",
+        /// The answer was longer than a plugin on its way allows.
+        TooLarge => "body_too_large",
+    }
+}
+
+label! {
     /// What became of a copy of a request.
     MirrorResult {
         Answered => "answered",

@@ -2,7 +2,7 @@
 
 use super::buckets::Buckets;
 use super::labels::{
-    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
+    AuthMethod, AuthResult, Break, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
 };
 use super::members::Part;
 
@@ -12,8 +12,11 @@ pub const ROUTE: usize = Method::COUNT * StatusClass::COUNT;
 /// Where copies of requests begin in an upstream's block, which begins with status classes.
 pub const MIRRORED: usize = StatusClass::COUNT;
 
+/// Where requests that broke off begin in an upstream's block.
+pub const BROKEN: usize = MIRRORED + MirrorResult::COUNT;
+
 /// An upstream's block.
-pub const UPSTREAM: usize = MIRRORED + MirrorResult::COUNT;
+pub const UPSTREAM: usize = BROKEN + Break::COUNT;
 
 /// Places of one phase's histogram in a plugin's block, which begins with these.
 pub const PHASE_WIDTH: usize = Buckets::<20>::WIDTH;

@@ -6,10 +6,11 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 use super::buckets;
 use super::family::Row;
 use super::labels::{
-    AuthMethod, AuthResult, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
+    AuthMethod, AuthResult, Break, FaultReason, InstanceState, LimitResult, LimitSource, Method, MirrorResult, Phase, StatusClass,
 };
 use super::layout::{
-    self, DECISIONS, FAULTS, INSTANCES, LOG_DROPPED, MIRRORED, OVERHEAD, PHASE_WIDTH, PLUGIN, ROUTE, TIMINGS, TRIES, UPSTREAM, plugin_part,
+    self, BROKEN, DECISIONS, FAULTS, INSTANCES, LOG_DROPPED, MIRRORED, OVERHEAD, PHASE_WIDTH, PLUGIN, ROUTE, TIMINGS, TRIES, UPSTREAM,
+    plugin_part,
 };
 use super::text;
 
@@ -33,13 +34,21 @@ pub fn routes(rows: &[Row<ROUTE>]) -> MetricFamily {
     text::family("gatehouse_requests_total", "Requests answered.", MetricType::COUNTER, metrics)
 }
 
-/// Tries of every upstream, and copies of requests that were for others.
-pub fn upstreams(rows: &[Row<UPSTREAM>]) -> [MetricFamily; 2] {
+/// Tries of every upstream, requests that broke off there, and copies of requests that were for others.
+pub fn upstreams(rows: &[Row<UPSTREAM>]) -> [MetricFamily; 3] {
     let classes: Vec<_> = StatusClass::ALL.iter().map(|class| ("status_class", class.as_str())).collect();
     let results: Vec<_> = MirrorResult::ALL.iter().map(|result| ("result", result.as_str())).collect();
+    let reasons: Vec<_> = Break::ALL.iter().map(|reason| ("reason", reason.as_str())).collect();
+    let broken = upstream_places(rows, BROKEN, &reasons);
     let (tries, mirrored) = (upstream_places(rows, 0, &classes), upstream_places(rows, MIRRORED, &results));
     [
         text::family("gatehouse_upstream_requests_total", "Tries sent to an upstream.", MetricType::COUNTER, tries),
+        text::family(
+            "gatehouse_broken_requests_total",
+            "Requests that ended before the last byte of their answer, by who broke off.",
+            MetricType::COUNTER,
+            broken,
+        ),
         text::family("gatehouse_mirrored_requests_total", "Copies of requests, by what became of them.", MetricType::COUNTER, mirrored),
     ]
 }
