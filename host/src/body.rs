@@ -34,7 +34,12 @@ pub trait Stage {
     /// The next frame.
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-    /// How much is still to come, where the stage knows.
+    /// Whether it is known that nothing more comes.
+    fn is_end_stream(&self) -> bool {
+        false
+    }
+
+    /// How much is still to come, as far as that is known.
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
     }
@@ -230,7 +235,7 @@ impl Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Incoming(watched) => watched.incoming.is_end_stream(),
-            Body::Staged(_) => false,
+            Body::Staged(stage) => stage.is_end_stream(),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! HTTP calls that plugins make: each a task on the worker that runs the plugin, through the same upstreams,
-//! connections and time-outs as proxied requests. [`send`] serves mirrors too.
+//! connections and time-outs as proxied requests. [`send_once`] serves mirrors too.
 
+use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::HOST;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request};
 use tokio::sync::mpsc;
 
 use crate::body::{Body, BodyError};
@@ -13,8 +14,7 @@ use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
 use crate::server::hop_by_hop;
 use crate::telemetry::traces::Hop;
 use crate::telemetry::traces::context::Context;
-use crate::upstream::credentials::Way;
-use crate::upstream::{self, Admission, Asked, Endpoint, InFlight, Keys, SendError, Sent, Upstream};
+use crate::upstream::{Admission, Asked, Endpoint, Errand, InFlight, Keys, SendError, Sent, Upstream};
 use crate::worker::Worker;
 
 /// Takes calls until the worker ends.
@@ -41,10 +41,9 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
     let upstream = view.snapshot.upstreams.get(job.upstream.as_str()).ok_or(FetchError::Denied)?;
     let began = Instant::now();
     let admission = upstream.admit(began).map_err(|_| FetchError::Unreachable)?;
-    let endpoint = upstream.pick(&asked(&job, began)).ok_or(FetchError::Unreachable)?;
-    let (max_body, trace) = (job.max_body, job.trace);
-    let Sent { response, .. } =
-        send(worker, upstream, &admission, &endpoint, request(job, &endpoint), trace, began).await.map_err(failed)?;
+    let mut endpoint = upstream.pick(&asked(&job, began)).ok_or(FetchError::Unreachable)?;
+    let max_body = job.max_body;
+    let Sent { response, .. } = send(worker, upstream, &admission, &mut endpoint, job, began).await.map_err(failed)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip(&mut head.headers);
     let body = body.collect(max_body).await.map_err(from_body)?;
@@ -56,49 +55,81 @@ fn asked(job: &Fetch, now: Instant) -> Asked<'_> {
     Asked { now, tried: &[], keys: Keys { headers: &job.headers, path: Some(&job.path), caller: None, address: None } }
 }
 
-/// Sends a request that no client waits for. Counts, and the balancer of the upstream, learn what came of it.
-///
-/// # Errors
-/// When there is no answer.
-pub async fn send(
+/// What is counted of a request that has no log.
+type Counts = (Cell<u32>, Cell<Duration>);
+
+async fn send(
     worker: &Rc<Worker>,
     upstream: &Upstream,
     admission: &Admission,
-    endpoint: &InFlight,
+    endpoint: &mut InFlight,
+    job: Fetch,
+    began: Instant,
+) -> Result<Sent, SendError> {
+    let (counts, trace, limit) = (Counts::default(), job.trace, job.timeout);
+    let mut request = request(job, endpoint);
+    let mut errand = errand(worker, upstream, admission, began, &counts);
+    errand.retry = upstream.retry.as_ref();
+    errand.timeouts.request = Some(errand.timeouts.request.map_or(limit, |request| request.min(limit)));
+    errand.tries = trace.and_then(|trace| worker.traces.fetch(trace, hop(upstream, endpoint), &mut request, began));
+    errand.send(endpoint, request).await
+}
+
+/// Sends a request that no client waits for, and does so once. Counts, and the balancer of the upstream, learn what came of
+/// it.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn send_once(
+    worker: &Rc<Worker>,
+    upstream: &Upstream,
+    admission: &Admission,
+    endpoint: &mut InFlight,
     mut request: Request<Body>,
     trace: Option<Context>,
     began: Instant,
 ) -> Result<Sent, SendError> {
-    let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
-    let tries = trace.and_then(|trace| worker.traces.fetch(trace, hop, &mut request, began));
-    let sent = match &upstream.credentials {
-        None => {
-            upstream::send(&worker.connections, endpoint, &upstream.transport, &upstream.timeouts, request, None, tries.as_deref()).await
-        }
-        Some(source) => {
-            let (transport, timeouts) = (&*upstream.transport, upstream.timeouts);
-            let way = Way { connections: &worker.connections, endpoint, transport, timeouts, tries: tries.as_deref() };
-            let refused = |took| worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
-            way.send(source, request, None, refused).await
-        }
-    };
-    let took = began.elapsed();
-    let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
-    worker.metrics.upstream_tried(&upstream.metrics, status, took);
-    if sent.as_ref().err().is_none_or(SendError::is_of_endpoint) {
-        upstream.learn(endpoint, admission, status, took, began);
+    let counts = Counts::default();
+    let mut errand = errand(worker, upstream, admission, began, &counts);
+    errand.tries = trace.and_then(|trace| worker.traces.fetch(trace, hop(upstream, endpoint), &mut request, began));
+    errand.send(endpoint, request).await
+}
+
+fn errand<'a>(
+    worker: &'a Worker,
+    upstream: &'a Upstream,
+    admission: &'a Admission,
+    began: Instant,
+    (attempts, took): &'a Counts,
+) -> Errand<'a> {
+    Errand {
+        upstream,
+        admission,
+        retry: None,
+        connections: &worker.connections,
+        metrics: &worker.metrics,
+        timeouts: upstream.timeouts,
+        tries: None,
+        uploading: None,
+        caller: None,
+        address: None,
+        is_upgrade: false,
+        is_clients_fault: &|| false,
+        attempts,
+        began,
+        took,
     }
-    if let Some(tries) = tries {
-        tries.end(upstream::outcome(&sent), began + took);
-    }
-    sent
+}
+
+fn hop<'a>(upstream: &'a Upstream, endpoint: &'a Endpoint) -> Hop<'a> {
+    Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls }
 }
 
 fn failed(error: SendError) -> FetchError {
     match error {
         SendError::Connect(_) | SendError::NoToken(_) | SendError::NoRoom(_) => FetchError::Unreachable,
         SendError::Timeout(_) => FetchError::Timeout,
-        SendError::Broken(_) => FetchError::Reset,
+        SendError::Broken(_) | SendError::Refused(_) => FetchError::Reset,
     }
 }
 

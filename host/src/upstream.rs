@@ -23,12 +23,16 @@ pub mod http2;
 pub mod in_flight;
 mod outlet;
 pub mod outlier;
+mod replay;
+pub mod retry;
 pub mod round_robin;
 pub mod send;
 pub mod siblings;
+mod spare;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+pub mod tries;
 pub mod upgrade;
 pub mod upkeep;
 pub mod vitals;
@@ -40,9 +44,11 @@ pub use discovery::Discovered;
 pub use endpoint::{Endpoint, Endpoints};
 pub use in_flight::InFlight;
 pub use outlier::Outlier;
+pub use retry::Retry;
 pub use round_robin::RoundRobin;
 pub use send::{SendError, Sent, outcome, send};
 pub use transport::Transport;
+pub use tries::Errand;
 pub use upgrade::send_upgrade;
 
 use caps::Cap;
@@ -96,6 +102,8 @@ pub struct Upstream {
     pub limits: caps::Limits,
     /// How its endpoints are spoken to.
     pub transport: Arc<Transport>,
+    /// When a request is tried again; None where each is tried once.
+    pub retry: Option<Retry>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// Where the gateway's own token for it comes from, if it wants one.

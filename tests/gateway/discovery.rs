@@ -10,7 +10,9 @@ use std::{
 };
 
 use gatehouse_tests::{
-    Answer, Client, Gateway, Load, NameServer, Origin, Reload, get,
+    Answer, Client, Gateway, Load, NameServer, Origin, Reload, Setup, get,
+    http2_origin::{Http2Origin, Script},
+    tls::Certificate,
     wire::{eventually, soon},
 };
 use tokio::{
@@ -110,6 +112,47 @@ async fn srv_records_bring_ports_and_weights() {
         assert_eq!(client.ask(&get("/")).await.status, 200);
     }
     assert_eq!((one.hits(), two.hits()), (60, 20), "three of four");
+}
+
+#[tokio::test]
+async fn an_address_that_this_machine_cannot_reach_is_no_endpoint() {
+    const ELSEWHERE: &str = "2001:db8::1";
+    let (server, origins) = (NameServer::start().await, row(1).await);
+    let port = origins[0].address().port();
+    server.set_addresses("orders.test", 60, &["127.0.0.1", ELSEWHERE]);
+    let gateway = Gateway::start(&by_dns(&server, &format!("name: orders.test, port: {port}"), "")).await;
+    let socket = std::net::UdpSocket::bind("[::]:0");
+    let has_route = socket.and_then(|socket| socket.connect((ELSEWHERE, 9))).is_ok();
+    let wanted = if has_route { 2.0 } else { 1.0 };
+    assert!((discovered(&gateway).await - wanted).abs() < 0.5, "IPv6 counts where there is any: {has_route}");
+    if !has_route {
+        for _ in 0..20 {
+            assert_eq!(gateway.get("/").await.status, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_for_the_name_that_was_looked_up() {
+    let (server, certificate) = (NameServer::start().await, Certificate::of(&["orders.test"]));
+    let script = Script { tls: Some(certificate.acceptor(&["h2"], None)), ..Script::default() };
+    let origin = Http2Origin::start(script).await;
+    let port = origin.port();
+    for name in ["orders.test", "other.test"] {
+        server.set_addresses(name, 60, &["127.0.0.1"]);
+    }
+    server.set_services("_http._tcp.mine.test", 60, &[(1, 1, port, "orders.test")]);
+    server.set_services("_http._tcp.strange.test", 60, &[(1, 1, port, "other.test")]);
+    for (dns, status) in [
+        (format!("name: orders.test, port: {port}, tls: true"), 200),
+        (format!("name: other.test, port: {port}, tls: true"), 502),
+        ("name: _http._tcp.mine.test, record: srv, tls: true".into(), 200),
+        ("name: _http._tcp.strange.test, record: srv, tls: true".into(), 502),
+    ] {
+        let config = by_dns(&server, &dns, "protocol: h2, tls: {ca: $DIR/ca.pem},");
+        let gateway = Setup::new(&config).file("ca.pem", certificate.pem()).start().await;
+        assert_eq!(gateway.get("/").await.status, status, "{dns}");
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ mod problems;
 mod proxy_protocol;
 mod registration;
 mod reload;
+mod retries;
 mod routing;
 mod scale;
 mod streams;

@@ -48,6 +48,8 @@ async fn a_registration_serves_until_it_is_removed() {
     let status = gateway.api_get("/v1/status").await.json();
     let endpoint = &status["upstreams"][0]["endpoints"][0];
     assert_eq!((&endpoint["source"], &endpoint["endpoint"]), (&"register".into(), &origin.address().to_string().into()), "{status}");
+    let listed = gateway.api_get("/v1/upstreams/group/endpoints").await.json();
+    assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["url"]), (&"one".into(), &origin.url().into()), "{listed}");
 
     assert_eq!(gateway.api_delete("/v1/upstreams/group/endpoints/one").await.status, 204);
     wait_for_status(&gateway, 503).await;
@@ -96,6 +98,7 @@ async fn a_wrong_registration_says_what_is_wrong_and_changes_nothing() {
     let (status, problem) = put("/v1/upstreams/fixed/endpoints/one", good.clone()).await;
     assert_eq!((status, &problem["type"]), (409, &"urn:gatehouse:problem:not_registering".into()), "{problem}");
     assert_eq!(gateway.api_delete("/v1/upstreams/fixed/endpoints/one").await.status, 409);
+    assert_eq!(gateway.api_get("/v1/upstreams/fixed/endpoints").await.status, 409);
 
     for (body, paths) in [
         (json!({"url": "127.0.0.1:80"}), &["url"][..]),
@@ -195,6 +198,8 @@ async fn a_thousand_endpoints_come_renew_and_go_and_cost_no_request() {
     let story = async {
         let began = Instant::now();
         wait_for_endpoints(&gateway, CROWD as f64).await;
+        // They come within a fraction of a second; their slow start takes one.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         check_unmoved("coming", &calm, &load.since(began));
         let steady = load.watch(Duration::from_secs(3)).await;
         check_unmoved("renewing", &calm, &steady);

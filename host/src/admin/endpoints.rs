@@ -18,9 +18,9 @@ use super::problem::{Invalid, Problem};
 use super::scope::Scope;
 use crate::config::rules;
 use crate::config::units::Period;
-use crate::upstream::Upstream;
 use crate::upstream::discovery::Target;
 use crate::upstream::endpoint::Origin;
+use crate::upstream::{Discovered, Upstream};
 
 /// How long the name of a new endpoint may take to be resolved.
 const RESOLVING: Duration = Duration::from_secs(2);
@@ -58,6 +58,13 @@ pub struct Registered {
     ttl: Period,
 }
 
+/// What is registered for an upstream.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RegisteredList {
+    /// In the order of their ids.
+    items: Vec<Registered>,
+}
+
 /// 201 for something new, 200 for something known.
 pub struct Put {
     registered: Registered,
@@ -66,21 +73,36 @@ pub struct Put {
 
 /// What the API does with endpoints.
 pub fn operations() -> Vec<Operation> {
+    const LIST: &str = "/v1/upstreams/{name}/endpoints";
     const PATH: &str = "/v1/upstreams/{name}/endpoints/{id}";
     let register = "Registers an endpoint, or renews its registration: 201 the first time, 200 after that.";
     let remove = "Removes a registration at once. Requests under way there end there.";
     vec![
+        Operation::get(LIST, Scope::Read, "The endpoints that have registered for an upstream, and how long each lasts.", list),
         Operation::new(Method::PUT, PATH, Some(Scope::Write), register, put),
         Operation::new(Method::DELETE, PATH, Some(Scope::Write), remove, delete),
     ]
+}
+
+async fn list(call: Call) -> Result<Json<RegisteredList>, Problem> {
+    let upstream = find(&call.admin, call.name())?;
+    let registrations = discovered(&upstream)?.source().registrations();
+    let listed = registrations.map(|registrations| registrations.list(Instant::now())).unwrap_or_default();
+    let registered = |(id, target, left): (Box<str>, Target, Duration)| Registered {
+        upstream: upstream.name.to_string(),
+        id: id.into(),
+        url: target.origin.url(),
+        weight: target.weight,
+        ttl: Period::millis(left.as_millis() as u64),
+    };
+    Ok(Json(RegisteredList { items: listed.into_iter().map(registered).collect() }))
 }
 
 async fn put(call: Call<NoQuery, Json<Registration>>) -> Result<Put, Problem> {
     let (upstream, now) = (find(&call.admin, call.name())?, Instant::now());
     let (id, by) = (call.parameter(1).to_owned(), call.by());
     let Json(Registration { url, weight, ttl }) = call.body;
-    let discovered = upstream.discovered.as_ref().filter(|discovered| discovered.registrations().is_some());
-    let Some(discovered) = discovered else { return Err(not_registering(&upstream)) };
+    let discovered = discovered(&upstream)?;
     let ttl = ttl.unwrap_or(Period::from(discovered.ttl()));
     let origin = check(&id, &url, weight, ttl)?;
     let source = discovered.source();
@@ -99,10 +121,7 @@ async fn put(call: Call<NoQuery, Json<Registration>>) -> Result<Put, Problem> {
 
 async fn delete(call: Call) -> Result<NoContent, Problem> {
     let (upstream, id) = (find(&call.admin, call.name())?, call.parameter(1));
-    let Some(discovered) = upstream.discovered.as_ref().filter(|discovered| discovered.registrations().is_some()) else {
-        return Err(not_registering(&upstream));
-    };
-    match discovered.source().remove(id) {
+    match discovered(&upstream)?.source().remove(id) {
         true => {
             tracing::info!(by = call.by(), upstream = %upstream.name, id, "registration removed");
             Ok(NoContent)
@@ -116,9 +135,14 @@ fn find(admin: &Admin, name: &str) -> Result<Arc<Upstream>, Problem> {
     found.ok_or_else(|| Problem::not_found(format!("There is no upstream {name:?}.")))
 }
 
-fn not_registering(upstream: &Upstream) -> Problem {
-    let detail = format!("Endpoints of the upstream {:?} do not register: it has no `discovery: {{register: {{}}}}`.", &*upstream.name);
-    Problem::conflict("not_registering", detail)
+/// Where its endpoints register.
+fn discovered(upstream: &Upstream) -> Result<&Discovered, Problem> {
+    let discovered = upstream.discovered.as_ref().filter(|discovered| discovered.registrations().is_some());
+    discovered.ok_or_else(|| {
+        let name = &*upstream.name;
+        let detail = format!("Endpoints of the upstream {name:?} do not register: it has no `discovery: {{register: {{}}}}`.");
+        Problem::conflict("not_registering", detail)
+    })
 }
 
 /// Everything that is wrong with a registration, or where it is for.

@@ -20,7 +20,7 @@ pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, Trus
 pub use traffic::{Mirror, Redirect, Rewrite, Scheme};
 pub use upstream::{
     ActiveHealth, Algorithm as BalanceAlgorithm, Balance, CircuitBreaker, ClientCredentials, Discovery, DnsDiscovery, DnsRecord, Endpoint,
-    EtcdDiscovery, Health, Outlier, Protocol, RegisterDiscovery, Retry, Upstream, UpstreamAuth, UpstreamTimeouts, UpstreamTls,
+    EtcdDiscovery, Health, Outlier, Protocol, RegisterDiscovery, Retry, RetryOn, Upstream, UpstreamAuth, UpstreamTimeouts, UpstreamTls,
 };
 
 /// The whole configuration of one gateway.

@@ -1,6 +1,7 @@
 //! The end of a request: one guard, dropped with the last byte of the response or with the client, writes the metrics
 //! and the access log.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -81,7 +82,7 @@ pub struct Facts {
     /// How long the client took to send what a plugin had to have whole.
     pub client_wait: Duration,
     /// How often it was sent.
-    pub attempts: u32,
+    pub attempts: Cell<u32>,
     /// How long each plugin took.
     pub took: SmallVec<[Duration; 8]>,
     /// The request's body.
@@ -134,7 +135,7 @@ impl Facts {
             error: None,
             upstream_took: None,
             client_wait: Duration::ZERO,
-            attempts: 0,
+            attempts: Cell::new(0),
             took: SmallVec::new(),
             received: Rc::default(),
             passage: None,
@@ -252,7 +253,7 @@ impl Facts {
             duration,
             upstream_duration: self.upstream_took,
             overhead: self.overhead,
-            attempts: self.attempts,
+            attempts: self.attempts.get(),
             plugins: &plugins,
             revision: self.view.snapshot.revision,
             trace_id: trace.as_ref().map(|id| &id.as_bytes()[..]),

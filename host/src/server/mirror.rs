@@ -109,9 +109,9 @@ async fn ask(worker: &Rc<Worker>, upstream: &Upstream, original: &Original, body
     let keys =
         Keys { headers: &head.headers, path: head.uri.path_and_query(), caller: original.caller.as_ref(), address: original.address };
     let Ok(admission) = upstream.admit(began) else { return false };
-    let Some(endpoint) = upstream.pick(&Asked { now: began, tried: &[], keys }) else { return false };
+    let Some(mut endpoint) = upstream.pick(&Asked { now: began, tried: &[], keys }) else { return false };
     let request = original.copy(body, &endpoint.authority);
-    let sent = fetch::send(worker, upstream, &admission, &endpoint, request, original.trace, began).await;
+    let sent = fetch::send_once(worker, upstream, &admission, &mut endpoint, request, original.trace, began).await;
     let Ok(sent) = sent.inspect_err(|error| tracing::debug!(upstream = &*upstream.name, %error, "a copy was not answered")) else {
         return false;
     };

@@ -3,6 +3,7 @@
 //! [`serve`] never fails: whatever ends a request becomes an answer in it, and that answer goes back through the chain
 //! too, so that CORS and request ids apply to the gateway's own errors.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,8 +21,7 @@ use crate::route;
 use crate::snapshot::Route;
 use crate::telemetry::access_log::Flag;
 use crate::telemetry::traces::{Hop, Trace};
-use crate::upstream::credentials::Way;
-use crate::upstream::{self, Asked, Keys, Refusal, SendError, Sent, Upstream};
+use crate::upstream::{Asked, Errand, Keys, Refusal, SendError, Sent, Upstream};
 
 use super::client_certificate::CLIENT_CERTIFICATE;
 use super::finish::Facts;
@@ -234,7 +234,6 @@ async fn send(
     let picked = upstream.pick(&asked(traveller, facts, began));
     let endpoint = picked.ok_or_else(|| Error::NoHealthyEndpoint { upstream: upstream.name.to_string() })?;
     let endpoint = facts.endpoint.insert(endpoint);
-    facts.attempts += 1;
     let mut timeouts = upstream.timeouts;
     timeouts.request = route.timeout.or(timeouts.request);
     if facts.is_call {
@@ -242,42 +241,31 @@ async fn send(
     }
 
     let mut request = onward(traveller, &endpoint.authority);
+    if let Some(pending) = &facts.upgrade {
+        pending.write(&mut request);
+    }
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
-    let tries = facts.trace.as_ref().and_then(|trace| trace.send_on(&connection.worker.traces, hop, &mut request, began));
-    let uploading = request.body().is_passing().then(|| Rc::clone(&facts.received));
-    let sent = match (&facts.upgrade, &upstream.credentials) {
-        (None, None) => {
-            let (connections, transport) = (&connection.worker.connections, &upstream.transport);
-            upstream::send(connections, endpoint, transport, &timeouts, request, uploading, tries.as_deref()).await
-        }
-        (None, Some(source)) => {
-            let (connections, transport) = (&connection.worker.connections, &*upstream.transport);
-            let way = Way { connections, endpoint, transport, timeouts, tries: tries.as_deref() };
-            let refused = |took| {
-                facts.attempts += 1;
-                connection.worker.metrics.upstream_tried(&upstream.metrics, StatusCode::UNAUTHORIZED.as_u16(), took);
-            };
-            Box::pin(way.send(source, request, uploading, refused)).await
-        }
-        (Some(pending), _) => {
-            pending.write(&mut request);
-            Box::pin(upstream::send_upgrade(upstream, endpoint, &timeouts, request)).await
-        }
+    let worker = &connection.worker;
+    let took = Cell::default();
+    let errand = Errand {
+        upstream,
+        admission: &admission,
+        retry: upstream.retry.as_ref(),
+        connections: &worker.connections,
+        metrics: &worker.metrics,
+        timeouts,
+        tries: facts.trace.as_ref().and_then(|trace| trace.send_on(&worker.traces, hop, &mut request, began)),
+        uploading: request.body().is_passing().then(|| Rc::clone(&facts.received)),
+        caller: traveller.caller(),
+        address: facts.address,
+        is_upgrade: facts.upgrade.is_some(),
+        is_clients_fault: &|| connection.is_clients_fault(&facts.received),
+        attempts: &facts.attempts,
+        began,
+        took: &took,
     };
-    let took = began.elapsed();
-    facts.upstream_took = Some(took);
-    let status = sent.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
-    // A request that was never sent is none of the upstream's.
-    if sent.as_ref().err().is_none_or(SendError::is_of_endpoint) {
-        connection.worker.metrics.upstream_tried(&upstream.metrics, status, took);
-    }
-    let of_endpoint = |error: &SendError| error.is_of_endpoint() && !connection.is_clients_fault(&facts.received);
-    if sent.as_ref().err().is_none_or(of_endpoint) {
-        upstream.learn(endpoint, &admission, status, took, began);
-    }
-    if let Some(tries) = tries {
-        tries.end(upstream::outcome(&sent), began + took);
-    }
+    let sent = errand.send(endpoint, request).await;
+    facts.upstream_took = Some(took.get());
 
     let Sent { mut response, passage } = sent.map_err(|error| failed(error, upstream, &endpoint.authority))?;
     facts.passage = Some(passage);
@@ -328,7 +316,7 @@ fn failed(error: SendError, upstream: &Upstream, endpoint: &str) -> Error {
     match error {
         SendError::Connect(cause) => Error::UpstreamConnect { endpoint, cause },
         SendError::Timeout(limit) => Error::UpstreamTimeout { endpoint, limit },
-        SendError::Broken(cause) => Error::UpstreamReset { endpoint, cause },
+        SendError::Broken(cause) | SendError::Refused(cause) => Error::UpstreamReset { endpoint, cause },
         SendError::NoToken(cause) => Error::NoUpstreamToken { upstream: upstream.name.to_string(), cause: cause.to_string() },
         SendError::NoRoom(_) => Error::Overloaded(format!("upstream {}: {error}", upstream.name)),
     }

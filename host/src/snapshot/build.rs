@@ -166,6 +166,7 @@ impl<'a> Build<'a> {
         let balance = configured.balance.clone().unwrap_or_default();
         let health = configured.health.clone().unwrap_or_default();
         let breaker = configured.circuit_breaker.clone().unwrap_or_default();
+        let retry = configured.retry.clone().unwrap_or_default();
         let transport = self.transport(configured, &path);
         let upstream = Upstream {
             name: configured.name.as_str().into(),
@@ -176,7 +177,8 @@ impl<'a> Build<'a> {
             breaker: Some(upstreams::breaker(&breaker)).filter(Rules::may_open),
             limits: upstreams::limits(&breaker),
             transport,
-            timeouts: upstreams::timeouts(&configured.timeouts),
+            timeouts: upstreams::timeouts(&configured.timeouts, retry.per_try_timeout),
+            retry: upstreams::retry(&retry),
             credentials: self.credentials(configured, path),
             metrics: self.builder.metrics.upstream(&configured.name),
         };

@@ -43,6 +43,7 @@ pub struct Pending<'a>(&'a Caps);
 pub struct Buffered {
     caps: Arc<Caps>,
     bytes: u64,
+    most: u64,
 }
 
 impl Cap {
@@ -72,12 +73,8 @@ impl Caps {
 
     /// The right to keep so many bytes; None where there would be more than so many in all.
     pub fn buffer(self: &Arc<Self>, bytes: u64, most: u64) -> Option<Buffered> {
-        let room = |kept: u64| kept.checked_add(bytes).filter(|sum| *sum <= most);
-        if self.buffered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok() {
-            return Some(Buffered { caps: Arc::clone(self), bytes });
-        }
-        self.refused(Cap::Buffered);
-        None
+        let mut buffered = Buffered { caps: Arc::clone(self), bytes: 0, most };
+        buffered.grow(bytes).then_some(buffered)
     }
 
     /// Counts a request that went beyond a limit.
@@ -98,6 +95,19 @@ impl Caps {
     /// Requests that went beyond this limit.
     pub fn refusals(&self, cap: Cap) -> u64 {
         self.refusals[cap as usize].load(Ordering::Relaxed)
+    }
+}
+
+impl Buffered {
+    /// Takes so many more; false where there would be too many.
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let room = |kept: u64| kept.checked_add(bytes).filter(|sum| *sum <= self.most);
+        let fits = self.caps.buffered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
+        match fits {
+            true => self.bytes += bytes,
+            false => self.caps.refused(Cap::Buffered),
+        }
+        fits
     }
 }
 

@@ -10,59 +10,44 @@ use http::{Request, StatusCode};
 
 use crate::body::{Body, Passage};
 use crate::identity::credentials::{Bearer, TokenSource};
-use crate::telemetry::traces::Tries;
 
-use super::send::copy;
-use super::{Connections, InFlight, SendError, Sent, Timeouts, Transport, send};
+use super::send::{Aim, copy};
+use super::{SendError, Sent, send};
 
-/// Where a request goes, and how long it may take.
-pub struct Way<'a> {
-    /// The worker's connections.
-    pub connections: &'a Rc<Connections>,
-    /// To whom.
-    pub endpoint: &'a InFlight,
-    /// How it is spoken to.
-    pub transport: &'a Transport,
-    /// For both tries together, where there are two.
-    pub timeouts: Timeouts,
-    /// What records the tries, if anything does.
-    pub tries: Option<&'a Tries>,
+/// Sends a request as [`send`] does, with the token in place of any `Authorization` of its own; all within the time that the
+/// request has. Where the upstream does not take the token and the body is at hand, another token is fetched and the
+/// request sent once more; `refused` hears how long the first try took.
+pub(super) async fn send_with_token(
+    mut to: Aim<'_>,
+    source: &Arc<TokenSource>,
+    mut request: Request<Body>,
+    uploading: Option<Rc<Passage>>,
+    refused: impl FnOnce(Duration),
+) -> Result<Sent, SendError> {
+    let began = Instant::now();
+    let bearer = source.bearer().await?;
+    show(&mut request, &bearer);
+    let spare = copy(&request);
+    to.spend(began);
+    let began = Instant::now();
+    let sent = send(&to, request, uploading).await?;
+    if sent.response.status() != StatusCode::UNAUTHORIZED || !source.give_up(&bearer) {
+        return Ok(sent);
+    }
+    let took = began.elapsed();
+    let Some(mut request) = spare else { return Ok(sent) };
+    // Without another token, the upstream's own refusal says more than we could.
+    let Ok(bearer) = source.bearer().await else { return Ok(sent) };
+    show(&mut request, &bearer);
+    refused(took);
+    if let Some(tries) = to.tries {
+        tries.again(Ok(StatusCode::UNAUTHORIZED.as_u16()), request.headers_mut());
+    }
+    to.spend(began);
+    send(&to, request, None).await
 }
 
-impl Way<'_> {
-    /// Sends a request as [`send`] does, with the token in place of any `Authorization` of its own. Where the upstream
-    /// does not take the token and the body is at hand, another token is fetched and the request sent once more;
-    /// `refused` hears how long the first try took.
-    pub async fn send(
-        mut self,
-        source: &Arc<TokenSource>,
-        mut request: Request<Body>,
-        uploading: Option<Rc<Passage>>,
-        refused: impl FnOnce(Duration),
-    ) -> Result<Sent, SendError> {
-        let began = Instant::now();
-        let bearer = source.bearer().await?;
-        show(&mut request, &bearer);
-        let spare = copy(&request);
-        self.spend(began);
-        let began = Instant::now();
-        let sent = send(self.connections, self.endpoint, self.transport, &self.timeouts, request, uploading, self.tries).await?;
-        if sent.response.status() != StatusCode::UNAUTHORIZED || !source.give_up(&bearer) {
-            return Ok(sent);
-        }
-        let took = began.elapsed();
-        let Some(mut request) = spare else { return Ok(sent) };
-        // Without another token, the upstream's own refusal says more than we could.
-        let Ok(bearer) = source.bearer().await else { return Ok(sent) };
-        show(&mut request, &bearer);
-        refused(took);
-        if let Some(tries) = self.tries {
-            tries.again(Ok(StatusCode::UNAUTHORIZED.as_u16()), request.headers_mut());
-        }
-        self.spend(began);
-        send(self.connections, self.endpoint, self.transport, &self.timeouts, request, None, self.tries).await
-    }
-
+impl Aim<'_> {
     fn spend(&mut self, since: Instant) {
         self.timeouts.request = self.timeouts.request.map(|request| request.saturating_sub(since.elapsed()));
     }

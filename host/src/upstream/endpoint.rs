@@ -207,6 +207,11 @@ fn welcome(siblings: &Siblings) -> impl Fn((Arc<Endpoint>, bool)) -> Arc<Endpoin
 }
 
 impl Origin {
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
     /// The origin of a URL such as `http://10.0.0.1:9001`. None if it is not one.
     pub fn parse(url: &str) -> Option<Self> {
         let uri: http::Uri = url.parse().ok()?;

@@ -11,11 +11,14 @@ use super::Endpoints;
 use super::caps::Cap;
 use super::circuit::State;
 use super::outlier::Reason;
+use super::retry;
 use super::siblings::Siblings;
 
 const HEALTHY: (&str, &str) =
     ("gatehouse_endpoint_healthy", "Whether an endpoint may take requests: neither ejected nor failing its checks.");
 const EJECTIONS: (&str, &str) = ("gatehouse_ejections_total", "Endpoints that went out of use for their answers.");
+const RETRIES: (&str, &str) =
+    ("gatehouse_retries_total", "Requests tried again, by what their try came to; reason budget: those that were not, for too many were.");
 const PANICS: (&str, &str) = ("gatehouse_panic_picks_total", "Requests spread over all endpoints because too few were ready.");
 const CIRCUIT: (&str, &str) = ("gatehouse_circuit_state", "The circuit of an upstream: 0 closed, 1 half-open, 2 open.");
 const TRANSITIONS: (&str, &str) = ("gatehouse_circuit_transitions_total", "How often the circuit of an upstream came into a state.");
@@ -38,6 +41,7 @@ impl EndpointGauges {
             describe(CIRCUIT, &["upstream"]),
             describe(TRANSITIONS, &["to", "upstream"]),
             describe(REFUSALS, &["reason", "upstream"]),
+            describe(RETRIES, &["reason", "upstream"]),
         ];
         Self { endpoints, descriptions }
     }
@@ -53,6 +57,7 @@ impl Collector for EndpointGauges {
         upstreams.sort_by(|one, two| one.upstream.cmp(&two.upstream));
         let healthy = upstreams.iter().flat_map(|siblings| healthy(siblings)).collect();
         let ejections = upstreams.iter().flat_map(|siblings| ejections(siblings)).collect();
+        let retries = upstreams.iter().flat_map(|siblings| retries(siblings)).collect();
         let panics = upstreams
             .iter()
             .filter(|siblings| siblings.panic_picks() > 0)
@@ -67,6 +72,7 @@ impl Collector for EndpointGauges {
             family(CIRCUIT, MetricType::GAUGE, circuits),
             family(TRANSITIONS, MetricType::COUNTER, transitions),
             family(REFUSALS, MetricType::COUNTER, refusals),
+            family(RETRIES, MetricType::COUNTER, retries),
         ];
         families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
     }
@@ -103,6 +109,10 @@ fn refusals(siblings: &Siblings) -> impl Iterator<Item = Metric> {
     let by_circuit = ("circuit_open", siblings.circuit.refusals());
     let by_caps = Cap::ALL.into_iter().map(|cap| (cap.name(), siblings.caps.refusals(cap)));
     counters(siblings, "reason", std::iter::once(by_circuit).chain(by_caps))
+}
+
+fn retries(siblings: &Siblings) -> impl Iterator<Item = Metric> {
+    counters(siblings, "reason", retry::Reason::ALL.into_iter().map(|reason| (reason.name(), siblings.retries(reason))))
 }
 
 /// Those that have counted something.

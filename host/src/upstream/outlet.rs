@@ -34,20 +34,29 @@ struct Refused {
 
 /// Sends a request. One that the endpoint says it did nothing about goes out once more, whatever its method.
 pub(super) async fn attempt(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
-    let spare = copy(&request);
+    let spare = if way.has_spare { None } else { copy(&request) };
     match on_outlet(way, request).await {
         Ok(answered) => Ok(answered),
-        Err(Refused { again: Some(request), .. }) => on_outlet(way, request).await.map_err(|refused| refused.error),
+        Err(Refused { again: Some(request), .. }) => on_outlet(way, request).await.map_err(SendError::from),
         Err(Refused { error, is_untouched: true, .. }) => match spare {
             Some(mut request) => {
                 if let Some(tries) = way.tries {
                     tries.again(Err("upstream_reset"), request.headers_mut());
                 }
-                on_outlet(way, request).await.map_err(|refused| refused.error)
+                on_outlet(way, request).await.map_err(SendError::from)
             }
-            None => Err(error),
+            None => Err(SendError::Refused(error.to_string())),
         },
         Err(Refused { error, .. }) => Err(error),
+    }
+}
+
+impl From<Refused> for SendError {
+    fn from(refused: Refused) -> Self {
+        match refused.is_untouched || refused.again.is_some() {
+            true => SendError::Refused(refused.error.to_string()),
+            false => refused.error,
+        }
     }
 }
 
@@ -65,7 +74,7 @@ async fn on_outlet(way: Way<'_>, mut request: Request<Body>) -> Result<Answered,
         }
         Outlet::New(sender) => {
             http2::restore(&mut request);
-            exchange(sender, request).await.map_err(|failed| SendError::Broken(chain(&failed.error)).into())
+            exchange(sender, request).await.map_err(|failed| SendError::from(failed).into())
         }
         Outlet::Stream(stream) => {
             http2::prepare(&mut request, way.endpoint);

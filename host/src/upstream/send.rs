@@ -38,6 +38,9 @@ pub enum SendError {
     /// The connection broke before there was a head.
     #[error("{0}")]
     Broken(String),
+    /// The endpoint did nothing about the request, by what it says or because nothing was sent.
+    #[error("{0}")]
+    Refused(String),
     /// The gateway's own token for the upstream could not be had, so nothing was sent.
     #[error("{0}")]
     NoToken(#[from] Unavailable),
@@ -52,7 +55,7 @@ impl SendError {
         match self {
             SendError::Connect(_) | SendError::NoToken(_) => "upstream_connect",
             SendError::Timeout(_) => "upstream_timeout",
-            SendError::Broken(_) => "upstream_reset",
+            SendError::Broken(_) | SendError::Refused(_) => "upstream_reset",
             SendError::NoRoom(_) => "overloaded",
         }
     }
@@ -67,10 +70,26 @@ impl SendError {
     pub fn status(&self) -> u16 {
         match self {
             SendError::Timeout(_) => 504,
-            SendError::Connect(_) | SendError::Broken(_) => 502,
+            SendError::Connect(_) | SendError::Broken(_) | SendError::Refused(_) => 502,
             SendError::NoToken(_) | SendError::NoRoom(_) => 503,
         }
     }
+}
+
+/// Where a request goes, and how.
+pub struct Aim<'a> {
+    /// The worker's connections.
+    pub connections: &'a Rc<Connections>,
+    /// To whom.
+    pub endpoint: &'a InFlight,
+    /// How it is spoken to.
+    pub transport: &'a Transport,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// What records the tries, if anything does.
+    pub tries: Option<&'a Tries>,
+    /// Whether whoever sends it can send it again, so that nothing is kept here for a request that is refused.
+    pub has_spare: bool,
 }
 
 /// An answer whose body is still on its way.
@@ -82,23 +101,16 @@ pub struct Sent {
 }
 
 /// Sends a request and waits for the head of the answer. `uploading` is the request's body, where it is still on its way:
-/// the time to the first byte begins when the endpoint has all of it. `tries` is told of every further try.
+/// the time to the first byte begins when the endpoint has all of it.
 ///
 /// A connection that the endpoint closed while it was idle costs nothing but another try: when nothing of the request
 /// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a
 /// new connection.
-pub async fn send(
-    connections: &Rc<Connections>,
-    endpoint: &InFlight,
-    transport: &Transport,
-    timeouts: &Timeouts,
-    request: Request<Body>,
-    uploading: Option<Rc<Passage>>,
-    tries: Option<&Tries>,
-) -> Result<Sent, SendError> {
-    let home = Home::of(connections, endpoint, transport, timeouts.keep_alive);
+pub async fn send(to: &Aim<'_>, request: Request<Body>, uploading: Option<Rc<Passage>>) -> Result<Sent, SendError> {
+    let Aim { endpoint, transport, timeouts, tries, has_spare, .. } = to;
+    let home = Home::of(to.connections, endpoint, transport, timeouts.keep_alive);
     let times = Times::begin(timeouts, uploading);
-    let way = Way { home: &home, endpoint, transport, timeouts, tries };
+    let way = Way { home: &home, endpoint, transport, timeouts, tries: *tries, has_spare: *has_spare };
     let mut attempt = pin!(attempt(way, request));
     let mut wait = times.first_wait();
     loop {
@@ -158,7 +170,8 @@ impl Times {
         }
         let sent = match &self.uploading {
             None => self.began,
-            Some(passage) => passage.completed.get().unwrap_or(now),
+            // An earlier try may have had all of it.
+            Some(passage) => passage.completed.get().unwrap_or(now).max(self.began),
         };
         let due = sent + self.first_byte;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
@@ -169,7 +182,7 @@ impl Times {
     }
 }
 
-/// Where a request goes, and how.
+/// The same, and where the connections are.
 #[derive(Clone, Copy)]
 pub(super) struct Way<'a> {
     pub(super) home: &'a Home,
@@ -177,6 +190,7 @@ pub(super) struct Way<'a> {
     pub(super) transport: &'a Transport,
     pub(super) timeouts: &'a Timeouts,
     pub(super) tries: Option<&'a Tries>,
+    pub(super) has_spare: bool,
 }
 
 /// What an answer has of its connection until it has ended.
@@ -239,7 +253,7 @@ async fn on_new_connection(way: Way<'_>, request: Request<Body>) -> Result<Answe
     let pending = way.endpoint.pend()?;
     let sender = in_time(way.timeouts.connect, connect::connect_http1(way.endpoint, way.transport)).await?;
     drop(pending);
-    exchange(sender, request).await.map_err(|failed| SendError::Broken(chain(&failed.error)))
+    exchange(sender, request).await.map_err(SendError::from)
 }
 
 /// A connection, or the error if there is none within the limit.
@@ -255,6 +269,16 @@ pub(super) struct Failed {
     pub(super) error: hyper::Error,
     /// The request, if nothing of it was sent.
     unsent: Option<Request<Body>>,
+}
+
+impl From<Failed> for SendError {
+    fn from(failed: Failed) -> Self {
+        let cause = chain(&failed.error);
+        match failed.unsent {
+            Some(_) => SendError::Refused(cause),
+            None => SendError::Broken(cause),
+        }
+    }
 }
 
 /// Sends on a connection that is ready.

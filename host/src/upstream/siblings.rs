@@ -13,6 +13,7 @@ use super::caps::Caps;
 use super::circuit::Circuit;
 use super::endpoint::{Endpoint, Origin};
 use super::outlier::Reason;
+use super::retry::{self, budget::Budget};
 use super::vitals::SEED;
 
 /// The endpoints of one upstream, by origin.
@@ -28,6 +29,9 @@ pub struct Siblings {
     panic_picks: AtomicU64,
     out: AtomicU32,
     ejections: [AtomicU64; Reason::ALL.len()],
+    /// How many retries they bear.
+    pub budget: CachePadded<Budget>,
+    retries: [AtomicU64; retry::Reason::ALL.len()],
     known: Mutex<HashMap<Origin, Weak<Endpoint>>>,
     ejecting: Mutex<()>,
 }
@@ -45,6 +49,8 @@ impl Siblings {
             panic_picks: AtomicU64::default(),
             out: AtomicU32::default(),
             ejections: Default::default(),
+            budget: CachePadded::new(Budget::new(Instant::now())),
+            retries: Default::default(),
             known: Mutex::default(),
             ejecting: Mutex::default(),
         }
@@ -152,5 +158,16 @@ impl Siblings {
     /// Ejections for this reason.
     pub fn ejections(&self, reason: Reason) -> u64 {
         self.ejections[reason as usize].load(Ordering::Relaxed)
+    }
+    // === retries ===
+
+    /// A request was tried again, or was not because there were too many.
+    pub(super) fn retried(&self, reason: retry::Reason) {
+        self.retries[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Retries for this reason.
+    pub fn retries(&self, reason: retry::Reason) -> u64 {
+        self.retries[reason as usize].load(Ordering::Relaxed)
     }
 }

@@ -47,6 +47,7 @@ impl Group {
             breaker: None,
             limits: Limits::default(),
             transport: Arc::new(Transport::plain()),
+            retry: None,
             timeouts: Timeouts {
                 connect: Duration::from_secs(1),
                 first_byte: Duration::from_secs(15),

@@ -26,8 +26,8 @@ pub(super) fn review(draft: &Draft) -> Vec<Finding> {
 }
 
 // Whoever brings one of these to life deletes its line.
-fn unused_by_upstreams(upstream: &Upstream) -> [(&'static str, bool); 2] {
-    [("retry", upstream.retry.is_some()), ("discovery", upstream.discovery.as_ref().is_some_and(|discovery| discovery.etcd.is_some()))]
+fn unused_by_upstreams(upstream: &Upstream) -> [(&'static str, bool); 1] {
+    [("discovery", upstream.discovery.as_ref().is_some_and(|discovery| discovery.etcd.is_some()))]
 }
 
 // RFC 8725 §3.9: a token is for an audience. Some issuers name none, so it is not an error.

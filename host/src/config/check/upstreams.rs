@@ -89,7 +89,8 @@ fn review_endpoints(at: &Place<'_>, endpoints: &[Endpoint], findings: &mut Findi
 /// Finds TLS that would protect nothing.
 fn review_tls(at: &Place<'_>, upstream: &Upstream, findings: &mut Findings) {
     let secure = upstream.endpoints.iter().any(|endpoint| endpoint.url.starts_with("https://"));
-    if upstream.tls.is_some() && upstream.discovery.is_none() && !secure {
+    let may_find_secure = upstream.discovery.as_ref().is_some_and(|discovery| discovery.dns.as_ref().is_none_or(|dns| dns.tls));
+    if upstream.tls.is_some() && !may_find_secure && !secure {
         findings.add(Finding::new(at, Code::Conflict, "tls, and only http:// endpoints", "https:// endpoints").on_key());
     }
 }
@@ -217,6 +218,10 @@ fn review_retry(at: &Place<'_>, retry: &Retry, findings: &mut Findings) {
     if retry.attempts == 0 || retry.attempts > MOST {
         let want = format!("1 to {MOST}");
         findings.add(Finding::new(&at.key("attempts"), Code::Value, retry.attempts.to_string(), want));
+    }
+    let statuses = at.key("statuses");
+    for (index, status) in retry.statuses.iter().enumerate().filter(|(_, status)| !(400..=599).contains(*status)) {
+        findings.add(Finding::new(&statuses.index(index), Code::Value, status.to_string(), "400 to 599"));
     }
     if let Some(timeout) = retry.per_try_timeout {
         positive(&at.key("per_try_timeout"), timeout, findings);

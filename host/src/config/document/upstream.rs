@@ -258,6 +258,11 @@ pub struct CircuitBreaker {
 pub struct Retry {
     /// Tries in all, the first included.
     pub attempts: u32,
+    /// What a request is tried again after, besides `statuses`. One that may have reached the endpoint is tried again only
+    /// if it is idempotent: `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`.
+    pub on: Vec<RetryOn>,
+    /// Statuses that an idempotent request is tried again after.
+    pub statuses: Vec<u16>,
     /// Retries as a share of the requests of the last 10 s.
     pub budget: Percent,
     /// Retries a second that the budget always allows.
@@ -266,11 +271,24 @@ pub struct Retry {
     pub backoff: Period,
     /// The longest wait.
     pub max_backoff: Period,
-    /// How long one try may take.
+    /// How long one try may take to the head of its answer, where that is less than `timeouts.first_byte`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_try_timeout: Option<Period>,
     /// The largest request body that is kept for another try.
     pub buffer: Size,
+}
+
+/// What a request is tried again after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// No connection: nothing was sent, so that every method is tried again.
+    Connect,
+    /// A connection that broke before there was a head. A request that the endpoint refused is tried again whatever its
+    /// method.
+    Reset,
+    /// No head in time.
+    Timeout,
 }
 
 /// Where further endpoints come from; exactly one of these.
@@ -429,6 +447,8 @@ impl Default for Retry {
     fn default() -> Self {
         Retry {
             attempts: 2,
+            on: vec![RetryOn::Connect, RetryOn::Reset, RetryOn::Timeout],
+            statuses: vec![502, 503, 504],
             budget: Percent::of(20.0),
             min_per_second: 10,
             backoff: Period::millis(25),

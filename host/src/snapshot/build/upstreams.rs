@@ -6,13 +6,14 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::document::{self, BalanceAlgorithm};
+use crate::config::document::{self, BalanceAlgorithm, RetryOn};
 use crate::config::text::HashOn as Written;
+use crate::config::units::Period;
 use crate::upstream::balance::{Algorithm, HashOn, Settings};
 use crate::upstream::caps::Limits;
 use crate::upstream::circuit::Rules;
 use crate::upstream::health::Check;
-use crate::upstream::{Outlier, Timeouts, Transport};
+use crate::upstream::{Outlier, Retry, Timeouts, Transport};
 
 /// How an endpoint is chosen.
 pub fn balance(configured: &document::Balance) -> Settings {
@@ -74,12 +75,30 @@ pub fn check(configured: &document::ActiveHealth, transport: &Arc<Transport>) ->
     }
 }
 
-/// How long it may take.
-pub fn timeouts(configured: &document::UpstreamTimeouts) -> Timeouts {
+/// When a request is tried again; None where each is tried once.
+pub fn retry(configured: &document::Retry) -> Option<Retry> {
+    let on = |wanted| configured.on.contains(&wanted);
+    (configured.attempts > 1).then(|| Retry {
+        attempts: configured.attempts,
+        budget: configured.budget.ratio(),
+        min_per_second: configured.min_per_second,
+        backoff: configured.backoff.into(),
+        max_backoff: configured.max_backoff.into(),
+        buffer: configured.buffer.as_len(),
+        on_connect: on(RetryOn::Connect),
+        on_reset: on(RetryOn::Reset),
+        on_timeout: on(RetryOn::Timeout),
+        statuses: configured.statuses.as_slice().into(),
+    })
+}
+
+/// How long it may take, and each try of a request.
+pub fn timeouts(configured: &document::UpstreamTimeouts, per_try: Option<Period>) -> Timeouts {
+    let first_byte = per_try.map_or(configured.first_byte, |per_try| per_try.min(configured.first_byte));
     let request: Duration = configured.request.into();
     Timeouts {
         connect: configured.connect.into(),
-        first_byte: configured.first_byte.into(),
+        first_byte: first_byte.into(),
         request: Some(request).filter(|request| !request.is_zero()),
         idle: configured.idle.into(),
         keep_alive: configured.keep_alive.into(),

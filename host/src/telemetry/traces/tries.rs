@@ -70,6 +70,13 @@ impl Tries {
         self.next(headers, now);
     }
 
+    /// The request is sent once more, to this hop; the try before has ended.
+    pub fn resume<B>(&mut self, hop: Hop<'_>, request: &mut Request<B>, now: Instant) {
+        self.exchange = Exchange::new(hop, request);
+        self.resent.set(self.resent.get() + 1);
+        self.next(request.headers_mut(), now);
+    }
+
     /// The try under way ended with this status, or for this reason without one.
     pub fn end(&self, outcome: Result<u16, &'static str>, now: Instant) {
         let Some((span, began)) = self.current.take() else { return };

@@ -112,7 +112,9 @@ fn take(source: &Source, settings: &Settings, answered: Result<Answered, Trouble
         Ok(Answered { targets, ttl, trouble }) => (Some(targets), ttl, trouble),
         Err(trouble) => (None, settings.most, Some(trouble)),
     };
-    let known = targets.map(|targets| source.publish(targets));
+    if let Some(targets) = targets {
+        source.publish(targets);
+    }
     let wait = ttl.clamp(settings.least, settings.most);
     let Some(trouble) = trouble else {
         if *failures > 0 {
@@ -129,7 +131,8 @@ fn take(source: &Source, settings: &Settings, answered: Result<Answered, Trouble
     });
     // Once for each time that it begins: a resolver may be away for hours.
     if *failures == 0 {
-        tracing::warn!(name = %settings.name, %trouble, some = known.is_some(), "name not resolved; the last answer stays");
+        let endpoints = source.found().targets.len();
+        tracing::warn!(name = %settings.name, %trouble, endpoints, "name not resolved; the last answer stays");
     }
     *failures += 1;
     wait.min(back_off(settings, *failures))

@@ -13,6 +13,8 @@ use super::Discovery;
 
 /// How long changes wait for others. A thousand endpoints that register at once are then a few changes, not a thousand.
 const TOGETHER: Duration = Duration::from_millis(50);
+/// The longest that they wait.
+const LONGEST: Duration = Duration::from_secs(1);
 /// How late a registration may expire, or the next priority take over.
 const ROUND: Duration = Duration::from_millis(200);
 
@@ -31,19 +33,25 @@ impl Discovery {
 
 /// Keeps the endpoints of the upstreams of the moment, for as long as the runtime lives.
 pub async fn keep(bell: Arc<Notify>, upstreams: impl Fn() -> Vec<Arc<Upstream>>) {
+    let mut together = TOGETHER;
     loop {
         tokio::select! {
-            () = bell.notified() => tokio::time::sleep(TOGETHER).await,
+            () = bell.notified() => tokio::time::sleep(together).await,
             () = tokio::time::sleep(ROUND) => {}
         }
-        rediscover(due(upstreams(), Instant::now())).await;
+        let took = rediscover(due(upstreams(), Instant::now())).await;
+        // A ring of a thousand endpoints is half a million points to sort: constant change may keep a core busy for a tenth
+        // of its time, not for all of it.
+        together = took.saturating_mul(9).clamp(TOGETHER, LONGEST);
     }
 }
 
-async fn rediscover(due: Vec<Arc<Upstream>>) {
+async fn rediscover(due: Vec<Arc<Upstream>>) -> Duration {
+    let began = Instant::now();
     if !due.is_empty() {
         let _ = tokio::task::spawn_blocking(move || due.iter().for_each(|upstream| upstream.rediscover())).await;
     }
+    began.elapsed()
 }
 
 fn due(mut upstreams: Vec<Arc<Upstream>>, now: Instant) -> Vec<Arc<Upstream>> {

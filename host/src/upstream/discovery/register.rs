@@ -111,6 +111,16 @@ impl Registrations {
         self.0.lock().counts[event as usize]
     }
 
+    /// Each with its id and the time it has left, in the order of their ids.
+    pub fn list(&self, now: Instant) -> Vec<(Box<str>, Target, Duration)> {
+        let state = self.0.lock();
+        let left = |(id, entry): (&Box<str>, &Entry)| (id.clone(), entry.target.clone(), entry.expires.saturating_duration_since(now));
+        let mut list: Vec<_> = state.entries.iter().map(left).collect();
+        drop(state);
+        list.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+        list
+    }
+
     /// Who is registered now, if that is not what it was the last time.
     pub(super) fn changes(&self, now: Instant) -> Option<Vec<Target>> {
         let mut state = self.0.lock();

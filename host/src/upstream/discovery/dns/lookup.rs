@@ -1,7 +1,7 @@
 //! Asking for records, and remembering what they were. Only here is hickory known.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,10 +134,17 @@ type Timed<T> = (Answer<T>, Duration);
 async fn addresses_of(resolver: &TokioResolver, name: &str) -> (Timed<IpAddr>, Timed<IpAddr>) {
     let address = |data: &RData| match data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        RData::AAAA(address) if has_route(address.0) => Some(IpAddr::V6(address.0)),
         _ => None,
     };
     tokio::join!(ask(resolver, name, RecordType::A, address), ask(resolver, name, RecordType::AAAA, address))
+}
+
+/// Whether this machine can send anything there at all. Many have no IPv6, and names have AAAA records all the same: half of the
+/// endpoints would only ever fail. Connecting a UDP socket asks the routing table, and sends nothing.
+fn has_route(address: Ipv6Addr) -> bool {
+    const DISCARD: u16 = 9;
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect((address, DISCARD))).is_ok()
 }
 
 async fn services(resolver: &TokioResolver, name: &str) -> Result<(Vec<Service>, Duration), Trouble> {
