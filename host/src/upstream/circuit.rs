@@ -3,21 +3,25 @@
 //!
 //! Plain atomics while it is closed. Times are passed in. Which upstream it belongs to is in `siblings`.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
+mod admission;
 mod rules;
+mod term;
 mod window;
 
+pub use admission::Admission;
 pub use rules::Rules;
+pub use term::State;
 
 use rules::Outcome;
-use window::{Totals, Window};
+use term::{Phase, Term};
+use window::{Totals, Window, nanos};
 
 /// The share of the requests that a ramp begins with.
 const FIRST_SHARE: f64 = 0.1;
@@ -53,83 +57,6 @@ struct Trial {
     times: u32,
 }
 
-/// Whether requests are let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// They are, or a growing share of them.
-    Closed,
-    /// Some are, to find out.
-    HalfOpen,
-    /// None is.
-    Open,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Closed,
-    Open,
-    HalfOpen,
-    Ramping,
-}
-
-/// A phase and its number. What was admitted in one term says nothing of a later one; closed goes on with the number of
-/// the ramp before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Term(u64);
-
-/// A request that was let through.
-pub struct Admission {
-    term: Term,
-    probe: Option<Probe>,
-}
-
-/// A place among the probes, given back when this is dropped before an answer decided anything.
-struct Probe {
-    circuit: Arc<Circuit>,
-    term: Term,
-    decided: Cell<bool>,
-}
-
-impl State {
-    /// All there are.
-    pub const ALL: [State; 3] = [State::Closed, State::HalfOpen, State::Open];
-
-    /// Its name in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Closed => "closed",
-            State::HalfOpen => "half_open",
-            State::Open => "open",
-        }
-    }
-}
-
-impl Term {
-    const FIRST: Self = Self(0);
-
-    fn phase(self) -> Phase {
-        match self.0 & 3 {
-            0 => Phase::Closed,
-            1 => Phase::Open,
-            2 => Phase::HalfOpen,
-            _ => Phase::Ramping,
-        }
-    }
-
-    fn number(self) -> u64 {
-        self.0 >> 2
-    }
-
-    fn next(self, phase: Phase) -> Self {
-        Self((self.number() + 1) << 2 | phase as u64)
-    }
-
-    /// The ramp is over.
-    fn closed(self) -> Self {
-        Self(self.number() << 2 | Phase::Closed as u64)
-    }
-}
-
 // === impl Circuit ===
 
 impl Circuit {
@@ -149,11 +76,7 @@ impl Circuit {
 
     /// Whether requests are let through.
     pub fn state(&self) -> State {
-        match self.term().phase() {
-            Phase::Closed | Phase::Ramping => State::Closed,
-            Phase::HalfOpen => State::HalfOpen,
-            Phase::Open => State::Open,
-        }
+        self.term().phase().state()
     }
 
     /// How long it stays open from now on; None where it is not.
@@ -182,7 +105,7 @@ impl Circuit {
     pub fn admit(self: &Arc<Self>, rules: &Rules, now: Instant) -> Result<Admission, Duration> {
         let term = self.term();
         match term.phase() {
-            Phase::Closed => Ok(Admission { term, probe: None }),
+            Phase::Closed => Ok(Admission::in_term(term)),
             _ => self.admit_some(rules, term, self.age(now)),
         }
     }
@@ -191,13 +114,10 @@ impl Circuit {
     #[inline]
     pub fn learn(&self, rules: &Rules, admission: &Admission, status: u16, took: Duration, now: Instant) {
         let outcome = rules.judge(status, took);
-        match &admission.probe {
-            None => self.count(rules, admission.term, outcome, self.age(now)),
-            Some(probe) => {
-                if !probe.decided.replace(true) {
-                    self.decide(rules, probe.term, outcome, self.age(now));
-                }
-            }
+        if !admission.is_probe() {
+            self.count(rules, admission.term, outcome, self.age(now));
+        } else if admission.decides() {
+            self.decide(rules, admission.term, outcome, self.age(now));
         }
     }
 
@@ -205,7 +125,7 @@ impl Circuit {
     fn admit_some(self: &Arc<Self>, rules: &Rules, term: Term, at: u64) -> Result<Admission, Duration> {
         let turn = self.turn();
         let admitted = match term.phase() {
-            Phase::Closed => Ok(Admission { term, probe: None }),
+            Phase::Closed => Ok(Admission::in_term(term)),
             Phase::Open if at < turn => Err(Duration::from_nanos(turn - at)),
             Phase::Open | Phase::HalfOpen => self.probe(rules, at),
             Phase::Ramping => self.ramp(rules, term, at.saturating_sub(turn)),
@@ -219,35 +139,33 @@ impl Circuit {
     /// Takes a place among the probes.
     fn probe(self: &Arc<Self>, rules: &Rules, at: u64) -> Result<Admission, Duration> {
         let mut trial = self.trial.lock();
-        let turn = self.turn();
-        match self.term().phase() {
+        let (term, turn) = (self.term(), self.turn());
+        match term.phase() {
             // What was read before the lock was taken is history.
-            Phase::Closed | Phase::Ramping => return Ok(Admission { term: self.term(), probe: None }),
+            Phase::Closed | Phase::Ramping => return Ok(Admission::in_term(term)),
             Phase::Open if at < turn => return Err(Duration::from_nanos(turn - at)),
-            Phase::Open => self.begin_trial(&mut trial, rules, at),
+            Phase::HalfOpen if at < turn => {}
             // Probes that come to no end, such as uploads of slow clients, must not keep it half-open for ever.
-            Phase::HalfOpen if at >= turn => self.begin_trial(&mut trial, rules, at),
-            Phase::HalfOpen => {}
+            Phase::Open | Phase::HalfOpen => self.begin_trial(&mut trial, rules, at),
         }
         if trial.probing + trial.successes >= rules.probes {
             return Err(SOON);
         }
         trial.probing += 1;
-        let term = self.term();
-        Ok(Admission { term, probe: Some(Probe { circuit: Arc::clone(self), term, decided: Cell::new(false) }) })
+        Ok(Admission::of_probe(Arc::clone(self), self.term()))
     }
 
     /// Lets a share of the requests through, evenly.
     fn ramp(&self, rules: &Rules, term: Term, since: u64) -> Result<Admission, Duration> {
-        let whole = rules.ramp.as_nanos() as u64;
+        let whole = nanos(rules.ramp);
         if since >= whole {
             self.end_ramp(term);
-            return Ok(Admission { term, probe: None });
+            return Ok(Admission::in_term(term));
         }
         let share = (since as f64 / whole as f64).max(FIRST_SHARE);
         let part = (share * f64::from(u32::MAX)) as u32;
         let (_, is_whole) = self.now.owed.fetch_add(part, Ordering::Relaxed).overflowing_add(part);
-        is_whole.then_some(Admission { term, probe: None }).ok_or(SOON)
+        is_whole.then(|| Admission::in_term(term)).ok_or(SOON)
     }
 
     /// Counts an outcome of the term, and opens where that is one failure too many. A success never opens.
@@ -268,10 +186,10 @@ impl Circuit {
         if !rules.are_broken(&totals) {
             return;
         }
-        let mut trial = self.trial.lock();
+        let trial = self.trial.lock();
         // Others may have found out, too.
         if self.term().number() == term.number() {
-            self.open(&mut trial, rules, at, &totals);
+            self.open(trial, rules, at, &totals);
         }
     }
 
@@ -283,11 +201,11 @@ impl Circuit {
         }
         trial.probing -= 1;
         if outcome.is_bad() {
-            return self.open(&mut trial, rules, at, &Totals::of(outcome));
+            return self.open(trial, rules, at, &Totals::of(outcome));
         }
         trial.successes += 1;
         if trial.successes >= rules.probes {
-            self.close(&mut trial, rules, at);
+            self.close(trial, rules, at);
         }
     }
 
@@ -300,21 +218,22 @@ impl Circuit {
 
     // === transitions, for who holds the trial's lock ===
 
-    fn open(&self, trial: &mut Trial, rules: &Rules, at: u64, totals: &Totals) {
+    fn open(&self, mut trial: MutexGuard<'_, Trial>, rules: &Rules, at: u64, totals: &Totals) {
         let during = rules.rest(trial.times, fastrand::f64());
         trial.times = trial.times.saturating_add(1);
-        self.begin(Phase::Open, State::Open, at + during.as_nanos() as u64);
+        self.begin(Phase::Open, at.saturating_add(nanos(during)));
+        // Nobody is to wait for the log.
+        drop(trial);
         let Totals { requests, failures, slow } = totals;
         tracing::warn!(upstream = %self.upstream, requests, failures, slow, ?during, "circuit opened");
     }
 
     fn begin_trial(&self, trial: &mut Trial, rules: &Rules, at: u64) {
         (trial.probing, trial.successes) = (0, 0);
-        self.begin(Phase::HalfOpen, State::HalfOpen, at + rules.max_open.max(rules.open).as_nanos() as u64);
-        tracing::info!(upstream = %self.upstream, "circuit half-open");
+        self.begin(Phase::HalfOpen, at.saturating_add(nanos(rules.max_open.max(rules.open))));
     }
 
-    fn close(&self, trial: &mut Trial, rules: &Rules, at: u64) {
+    fn close(&self, mut trial: MutexGuard<'_, Trial>, rules: &Rules, at: u64) {
         self.window.clear();
         // So that the first request of the ramp is let through.
         self.now.owed.store(u32::MAX, Ordering::Relaxed);
@@ -322,15 +241,16 @@ impl Circuit {
         if phase == Phase::Closed {
             trial.times = 0;
         }
-        self.begin(phase, State::Closed, at);
+        self.begin(phase, at);
+        drop(trial);
         tracing::info!(upstream = %self.upstream, ramp = ?rules.ramp, "circuit closed");
     }
 
-    fn begin(&self, phase: Phase, state: State, turn: u64) {
+    fn begin(&self, phase: Phase, turn: u64) {
         self.now.turn.store(turn, Ordering::Relaxed);
         // Whoever sees the term sees its turn.
         self.now.term.store(self.term().next(phase).0, Ordering::Release);
-        self.transitions[state as usize].fetch_add(1, Ordering::Relaxed);
+        self.transitions[phase.state() as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// All requests are let through again; only now is the next failure the first one.
@@ -355,29 +275,7 @@ impl Circuit {
 
     #[inline]
     fn age(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.born).as_nanos() as u64
-    }
-}
-
-// === impl Admission ===
-
-impl Admission {
-    /// Where nothing is ever refused.
-    pub fn free() -> Self {
-        Self { term: Term::FIRST, probe: None }
-    }
-
-    /// Whether it is one of the probes of a half-open circuit.
-    pub fn is_probe(&self) -> bool {
-        self.probe.is_some()
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        if !self.decided.get() {
-            self.circuit.give_back(self.term);
-        }
+        nanos(now.saturating_duration_since(self.born))
     }
 }
 

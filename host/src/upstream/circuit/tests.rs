@@ -474,3 +474,27 @@ fn no_ramp_lets_everything_through_at_once() {
     bench.requests(5, 200);
     assert_eq!(bench.share(1_000), 1_000);
 }
+
+// === odd settings ===
+
+#[test]
+fn the_longest_times_there_are_do_no_harm() {
+    let long = Duration::from_micros(u64::MAX);
+    let mut bench = Bench::new(Rules { window: long, open: long, max_open: long, ramp: long, ..Rules::default() });
+    bench.requests(20, 503);
+    bench.assert_state(State::Open);
+    bench.pass(Duration::from_secs(1 << 32));
+    assert!(bench.admit().is_err(), "for centuries");
+}
+
+#[test]
+fn the_shortest_times_there_are_do_no_harm() {
+    let short = Duration::from_nanos(1);
+    let mut bench = Bench::new(Rules { window: short, open: short, max_open: short, ramp: short, probes: 1, ..Rules::default() });
+    bench.requests(20, 503);
+    bench.assert_state(State::Open);
+    bench.pass(QUICK);
+    bench.requests(1, 200);
+    bench.pass(QUICK);
+    assert_eq!(bench.share(100), 100);
+}

@@ -120,6 +120,8 @@ impl Totals {
     }
 }
 
-fn nanos(span: Duration) -> u64 {
+/// Nanoseconds; what is longer than five centuries is as long as that.
+#[inline]
+pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
