@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatehouse_tests::{Answer, Client, Gateway, Origin, get, wire::eventually};
+use gatehouse_tests::{Answer, Client, Gateway, Origin, get, wire::soon};
 use serde_json::json;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -70,29 +70,40 @@ async fn full() -> (String, tokio::net::TcpListener, Vec<TcpStream>) {
 
 #[tokio::test]
 async fn only_so_many_wait_for_a_connection() {
-    let (url, _listener, _queue) = full().await;
-    let gateway = Gateway::start(&config(&url, "max_pending: 2")).await;
-    let pending = async || gateway.api_get("/v1/status").await.json()["upstreams"][0]["pending"].as_u64();
-    let mut waiting = Vec::new();
-    for number in 1..=2 {
-        let mut client = Client::connect(gateway.address()).await;
-        client.send(get("/").bytes()).await;
-        waiting.push(client);
-        while pending().await != Some(number) {
+    for protocol in ["http1", "h2"] {
+        let (url, _listener, _queue) = full().await;
+        let gateway =
+            Gateway::start(&config(&url, "max_pending: 2").replace("name: group,", &format!("name: group, protocol: {protocol},"))).await;
+        // Of two that wait for one connection of HTTP/2, one makes it for both.
+        let mut waiting = Vec::new();
+        for number in 1..=2 {
+            waiting.push(wait_in_line(&gateway).await);
+            wait_for_pending(&gateway, number).await;
+        }
+        assert_refused(&gateway).await;
+        assert!((refusals(&gateway, "max_pending").await - 1.0).abs() < 0.1, "{protocol}: it is counted");
+        waiting.pop();
+        wait_for_pending(&gateway, 1).await;
+        let mut next = wait_in_line(&gateway).await;
+        assert!(next.is_quiet(Duration::from_millis(200)).await, "{protocol}: it waits in the place that was given back");
+        let state = gateway.metrics().await.sum("gatehouse_circuit_state", &[("upstream", "group")]);
+        assert!(state < 0.1, "{protocol}: being refused is no failure of the upstream");
+        let log = gateway.access_log(1).await;
+        assert!(log.iter().any(|line| line["flags"] == json!(["UO"])), "{protocol}: {log:?}");
+    }
+}
+
+async fn wait_in_line(gateway: &Gateway) -> Client {
+    let mut client = Client::connect(gateway.address()).await;
+    client.send(get("/").bytes()).await;
+    client
+}
+
+async fn wait_for_pending(gateway: &Gateway, wanted: u64) {
+    soon("so many to wait", async {
+        while gateway.api_get("/v1/status").await.json()["upstreams"][0]["pending"] != json!(wanted) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-    assert_refused(&gateway).await;
-    assert!((refusals(&gateway, "max_pending").await - 1.0).abs() < 0.1, "it is counted");
-    waiting.pop();
-    while pending().await != Some(1) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let mut next = Client::connect(gateway.address()).await;
-    next.send(get("/").bytes()).await;
-    assert!(next.is_quiet(Duration::from_millis(200)).await, "it waits in the place that was given back");
-    let state = gateway.metrics().await.sum("gatehouse_circuit_state", &[("upstream", "group")]);
-    assert!(state < 0.1, "being refused is no failure of the upstream");
-    eventually("the refusal in the log", || std::fs::read_to_string(gateway.access_log_path()).is_ok_and(|log| log.contains("\"UO\"")))
-        .await;
+    })
+    .await;
 }
