@@ -291,3 +291,13 @@ async fn idle_connections_to_an_endpoint_that_is_gone_are_closed() {
     server.set_addresses("orders.test", 0, &["127.0.0.2"]);
     eventually("the idle connection to be closed", || closed.load(Ordering::Relaxed)).await;
 }
+
+#[tokio::test]
+async fn an_explanation_names_the_source() {
+    let server = NameServer::start().await;
+    let folder = tempfile::tempdir().expect("there is room");
+    std::fs::write(folder.path().join("gatehouse.yaml"), by_dns(&server, "name: orders.test", "")).expect("there is room");
+    let output = gatehouse(folder.path(), &["explain", "--config", "gatehouse.yaml", "GET", "/"]).await;
+    assert!(output.stdout.contains("discovery {\"dns\":{\"name\":\"orders.test\""), "{}", output.stdout);
+    assert_eq!(server.queries("orders.test"), 0, "nobody is asked for that");
+}

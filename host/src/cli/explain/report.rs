@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Loaded;
-use crate::config::document::{Document, Endpoint, Mirror, Redirect, Rewrite, Route};
+use crate::config::document::{Discovery, Document, Endpoint, Mirror, Redirect, Rewrite, Route};
 use crate::plugin::OnError;
 use crate::route::{Candidate, Outcome};
 use crate::snapshot::build::ExplainedStep;
@@ -103,6 +103,9 @@ pub struct Upstream {
     pub weight: u32,
     /// Its endpoints.
     pub endpoints: Vec<Endpoint>,
+    /// Where further ones come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
 }
 
 /// The place of the route that takes the request.
@@ -174,7 +177,8 @@ fn upstreams(route: &Route, document: &Document) -> Vec<Upstream> {
     let several = route.upstreams.iter().map(|upstream| (&upstream.name, upstream.weight));
     let described = one.chain(several).map(|(name, weight)| {
         let found = document.upstreams.iter().find(|upstream| upstream.name == *name);
-        Upstream { name: name.clone(), weight, endpoints: found.map(|upstream| upstream.endpoints.clone()).unwrap_or_default() }
+        let endpoints = found.map(|upstream| upstream.endpoints.clone()).unwrap_or_default();
+        Upstream { name: name.clone(), weight, endpoints, discovery: found.and_then(|upstream| upstream.discovery.clone()) }
     });
     described.collect()
 }

@@ -49,5 +49,6 @@ fn write_plugin(f: &mut fmt::Formatter<'_>, plugin: &Plugin) -> fmt::Result {
 
 fn write_upstream(f: &mut fmt::Formatter<'_>, upstream: &Upstream, share: &str) -> fmt::Result {
     writeln!(f, "  upstream {}{share}", upstream.name)?;
-    upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "    {} (weight {})", endpoint.url, endpoint.weight))
+    upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "    {} (weight {})", endpoint.url, endpoint.weight))?;
+    upstream.discovery.iter().try_for_each(|discovery| writeln!(f, "    discovery {}", json(discovery)))
 }

@@ -121,3 +121,24 @@ fn a_source_is_shared_by_those_who_agree_and_forgotten_when_nobody_uses_it() {
     drop((one, other));
     assert_eq!(discovery.get(orders()).found().version, 0, "a source that comes again knows nothing");
 }
+
+#[test]
+fn a_thousand_registrations_that_come_together_are_one_change_and_their_renewals_none() {
+    let (scene, now) = (Scene::new(), Instant::now());
+    let crowd: Vec<Target> = (0..1_000_u32).map(|member| Target { origin: origin(member), ..target(0, 1, 0) }).collect();
+    let ttl = Duration::from_secs(10);
+    for (id, member) in crowd.iter().enumerate() {
+        assert_eq!(scene.source.register(&id.to_string(), member.clone(), ttl, now), Ok(true));
+    }
+    scene.look();
+    assert_eq!((scene.source.found().version, scene.balancer.set().members().len()), (1, 1_001));
+    for (id, member) in crowd.iter().enumerate() {
+        assert!(scene.source.renew(&id.to_string(), &member.origin, 1, ttl, now), "it is known");
+    }
+    scene.look();
+    assert_eq!(scene.source.found().version, 1, "nothing has changed");
+}
+
+fn origin(member: u32) -> Origin {
+    Origin::parse(&format!("http://10.1.{}.{}:80", member / 250, member % 250)).expect("a good URL")
+}
