@@ -10,7 +10,9 @@ use std::{
 };
 
 use gatehouse_tests::{
-    Answer, Client, Gateway, Load, NameServer, Origin, Reload, Setup, get,
+    Answer, Client, Gateway, Load, NameServer, Origin, Reload, Setup,
+    gateway::gatehouse,
+    get,
     http2_origin::{Http2Origin, Script},
     tls::Certificate,
     wire::{eventually, soon},
