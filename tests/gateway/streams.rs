@@ -291,3 +291,59 @@ async fn a_client_of_http_1_0_gets_no_chunks_and_is_kept_only_if_it_asks() {
     }
     assert!(origin.requests().iter().all(|request| request.head.contains(" HTTP/1.1\r\n")), "upstreams are spoken to in HTTP/1.1");
 }
+
+#[tokio::test]
+async fn an_upstream_that_finishes_its_side_is_not_asked_again_there() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // The first connection answers and half-closes, the second half-closes without a word, the third cuts its head short.
+    let upstream = tokio::spawn(async move {
+        let words: [&[u8]; 4] = [
+            b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine",
+            b"",
+            b"HTTP/1.1 200 OK\r\ncont",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlast",
+        ];
+        let mut kept = Vec::new();
+        for words in words {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(words).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // It still reads, and would take another request.
+            kept.push(stream);
+        }
+        kept
+    });
+    let config = format!(
+        "
+        upstreams: [{{name: origin, endpoints: [{{url: \"{url}\"}}], timeouts: {{first_byte: 2s}}}}]
+        routes: [{{name: all, upstream: origin}}]
+        "
+    );
+    let gateway = Setup::new(&config).one_worker().start().await;
+    assert_eq!(gateway.get("/").await.text(), "fine");
+    // POST, so that nothing is tried again.
+    gateway.ask(request("POST", "/").body("content")).await.assert_problem(502, "upstream_reset");
+    gateway.ask(request("POST", "/").body("content")).await.assert_problem(502, "upstream_reset");
+    assert_eq!(gateway.get("/").await.text(), "last");
+    assert_eq!(upstream.await.unwrap().len(), 4, "each time on a connection of its own");
+    let entries = gateway.access_log(4).await;
+    let reset = entries.iter().filter(|entry| entry["error"] == "upstream_reset" && entry["flags"].to_string().contains("UR")).count();
+    assert_eq!(reset, 2, "{entries:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_inside_a_body_is_told_and_logged_as_gone() {
+    let origin = Origin::saying("done").await;
+    let gateway = Gateway::start(&config(&origin, "{first_byte: 2s}")).await;
+    let mut client = Client::connect(gateway.address()).await;
+    client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf").await;
+    origin.wait_for_hits(1).await;
+    client.finish().await;
+    client.response().await.assert_problem(400, "bad_request");
+    let entry = gateway.access_log(1).await.remove(0);
+    assert!(entry["flags"].to_string().contains("CD"), "{entry}");
+    assert!(!origin.request().whole, "half a body is not a body");
+}

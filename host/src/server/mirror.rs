@@ -166,10 +166,10 @@ impl Original {
         let headers = request.headers_mut();
         headers.insert(&MIRRORED, HeaderValue::from_static("1"));
         // An HTTP/1.0 client may have named no host; HTTP/1.1 has to.
-        if !headers.contains_key(HOST) {
-            if let Ok(host) = HeaderValue::from_str(authority) {
-                headers.insert(HOST, host);
-            }
+        if !headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(authority)
+        {
+            headers.insert(HOST, host);
         }
         request
     }
