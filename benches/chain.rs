@@ -18,7 +18,7 @@ use gatehouse::plugin::compile::Workshop;
 use gatehouse::plugin::load::{Loader, UsageSpec};
 use gatehouse::plugin::pool::Pools;
 use gatehouse::plugin::{Call, Grants, Isolation, Limits, OnError, Services, Usage};
-use gatehouse::rollout::Seat;
+use gatehouse::rollout::{Lineup, Seat};
 use gatehouse::telemetry::{Metrics, RequestId, WorkerMetrics};
 use http::Request;
 use tokio::runtime::Runtime;
@@ -77,13 +77,14 @@ impl Bench {
             grants: Arc::new(Grants::all()),
             shadow: false,
         };
+        let stable = self.loader.usage(&artifact, &spec).expect("it takes its configuration");
         Step {
             name: name.into(),
-            usage: self.loader.usage(&artifact, &spec).expect("it takes its configuration"),
+            usage: Arc::clone(&stable),
             previous: None,
             on_error: OnError::Closed,
             scope: self.services.buckets.scope(name),
-            seat: Seat::new(spec),
+            seat: Seat::new(spec, Lineup { stable, previous: None, candidate: None }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const GUESTS: [&str; 3] = ["hostile", "std-guest", "witness"];
+const GUESTS: [&str; 4] = ["hostile", "std-guest", "version", "witness"];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() -> ExitCode {

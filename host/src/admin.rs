@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::tls::Tls;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Builder, Snapshot};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::worker::Pinned;
@@ -27,6 +27,7 @@ pub mod content;
 pub mod endpoints;
 pub mod openapi;
 pub mod operation;
+pub mod plugins;
 pub mod probes;
 pub mod problem;
 pub mod readiness;
@@ -57,6 +58,8 @@ pub struct Admin {
     pub current: Arc<ArcSwap<Snapshot>>,
     /// Which revision each worker has in hand.
     pub workers: Arc<[Pinned]>,
+    /// What makes snapshots, and knows versions of plugins.
+    pub builder: Arc<Builder>,
     /// Everything the API does.
     pub operations: Vec<Operation>,
     /// How the listener speaks TLS; None if it does not.
@@ -65,10 +68,15 @@ pub struct Admin {
 
 /// Everything the API does.
 pub fn operations() -> Vec<Operation> {
-    [probes::operations(), status::operations(), openapi::operations(), tokens::operations(), endpoints::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [
+        probes::operations(),
+        status::operations(),
+        openapi::operations(),
+        tokens::operations(),
+        endpoints::operations(),
+        plugins::operations(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// Runs what blocks on a thread where it may.

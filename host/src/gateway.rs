@@ -2,6 +2,7 @@
 
 mod admin;
 mod memory;
+mod rollouts;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -30,8 +31,10 @@ use crate::identity::jwks;
 use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
 use crate::plugin::compile::{Allowance, Children, Workshop};
+use crate::rollout::Rollouts;
 use crate::server::listen;
 use crate::snapshot::{Builder, Snapshot};
+use crate::store::Store;
 use crate::telemetry::access_log::Target;
 use crate::telemetry::traces::export::{self, Exporter, Inbox};
 use crate::telemetry::traces::otlp::Collector;
@@ -120,6 +123,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     metrics.publish(Box::new(EndpointGauges::new(Arc::clone(&endpoints))));
     let builder = Arc::new(Builder {
         loader,
+        rollouts: Rollouts::default(),
         endpoints,
         discovery: Discovery::default(),
         tokens: TokenSources::default(),
@@ -127,10 +131,12 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         buckets: Arc::clone(&buckets),
     });
 
+    let store = rollouts::remember(&settings, &builder)?;
     let config = Arc::new(settings.config);
     let Prepared { snapshot, document, files } =
         prepare(&config, &builder, None, 1).map_err(|(_, problems)| StartError::Config(problems))?;
     applied(&metrics, &snapshot);
+    builder.rollouts.adopt(&snapshot);
     let log = AccessLog::start(target(&document.access_log), metrics.access_log_dropped())
         .map_err(|error| StartError::Machine { what: error.to_string(), cause: cause(&error) })?;
 
@@ -167,6 +173,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         http: OnceCell::new(),
         readiness: Arc::new(Readiness::starting()),
         data: settings.data,
+        store,
         admin: None,
     };
     gateway.start_workers(settings.workers)?;
@@ -196,6 +203,8 @@ struct Gateway {
     readiness: Arc<Readiness>,
     /// Where the store lies, if anybody said so.
     data: Option<PathBuf>,
+    /// What is remembered, if it was opened.
+    store: Option<Arc<Store>>,
     admin: Option<Arc<Admin>>,
 }
 
@@ -271,6 +280,7 @@ impl Gateway {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("signals"))?;
         let mut hangup = signal(SignalKind::hangup()).map_err(machine("signals"))?;
         self.spawn_upkeep();
+        self.spawn_judge();
         self.builder.discovery.settle(upstreams_of(&self.shared.current)()).await;
         self.refresh_keys();
         self.ask_issuers();
@@ -399,6 +409,7 @@ impl Gateway {
     fn swap(&mut self, snapshot: Snapshot, document: Document, bound: Vec<Bound>) {
         self.revision = snapshot.revision;
         self.collector.send_replace(collector(&snapshot));
+        self.adopt(&snapshot);
         let snapshot = Arc::new(snapshot);
         tokio::spawn(memory::retire(self.shared.current.swap(Arc::clone(&snapshot))));
         self.applied.send_replace(snapshot.revision);

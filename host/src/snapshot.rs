@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::chain::Chain;
 use crate::identity::{Clients, Introspection, Issuers};
 use crate::plugin::Usage;
+use crate::rollout::Standings;
 use crate::route::Router;
 use crate::server::Listener;
 use crate::server::mirror::Mirror;
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub series: usize,
     /// How the gateway traces; None if it does not.
     pub traces: Option<traces::Settings>,
+    /// What stood for its plugins when it was built.
+    pub standings: Standings,
     /// Whether any route allows an upgrade.
     pub allows_upgrades: bool,
 }
@@ -96,7 +99,7 @@ impl Snapshot {
     /// The plugins in use, each once, with the versions kept to fall back to.
     pub fn usages(&self) -> Vec<Arc<Usage>> {
         let steps = self.routes.iter().flat_map(|route| route.chain.steps.iter());
-        let mut usages: Vec<_> = steps.flat_map(|step| [Some(&step.usage), step.previous.as_ref()]).flatten().cloned().collect();
+        let mut usages: Vec<_> = steps.flat_map(|step| step.seat.now().usages().cloned().collect::<Vec<_>>()).collect();
         usages.sort_by_key(|usage| usage.serial);
         usages.dedup_by_key(|usage| usage.serial);
         usages

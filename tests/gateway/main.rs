@@ -35,6 +35,8 @@ mod proxy_protocol;
 mod registration;
 mod reload;
 mod retries;
+mod rollout;
+mod rollout_aborts;
 mod routing;
 mod scale;
 mod streams;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use process::{Output, gatehouse, gatehouse_reading};
-pub use setup::Setup;
+pub use setup::{ADMIN_TOKEN, Setup};
 
 /// A running gateway. It is killed when the test is done with it.
 pub struct Gateway {

@@ -25,6 +25,30 @@ pub fn ordinary() -> PathBuf {
     files::guest("std-guest")
 }
 
+/// A version of the guest of `tests/guests/version`: `mode` says how it behaves, and `label` is what it tells.
+///
+/// # Panics
+/// When one of them is too long, or the guest does not hold its marks exactly once.
+#[must_use]
+pub fn version(mode: &str, label: &str) -> Vec<u8> {
+    let built = std::fs::read(files::guest("version")).expect("the guest was built");
+    let marks = format!("{:<16}{:<16}", format!("@mode:{mode}"), format!("@label:{label}"));
+    assert_eq!(marks.len(), 32, "{mode} and {label} fit into their places");
+    let places: Vec<usize> = built.windows(6).enumerate().filter(|(_, bytes)| bytes == b"@mode:").map(|(place, _)| place).collect();
+    let [place] = places[..] else { panic!("one place for marks: {places:?}") };
+    [&built[..place], marks.as_bytes(), &built[place + 32..]].concat()
+}
+
+/// The same component with another digest: a section of this name says nothing.
+///
+/// # Panics
+/// When the name is too long for a one-byte length.
+#[must_use]
+pub fn renamed(component: &[u8], name: &str) -> Vec<u8> {
+    let length = u8::try_from(name.len()).expect("a short name");
+    [component, &[0, length + 1, length], name.as_bytes()].concat()
+}
+
 /// The guest that takes table elements without end, as a component's bytes.
 ///
 /// # Panics

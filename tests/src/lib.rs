@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod origin;
 pub mod request;
 pub mod response;
+pub mod rollouts;
 pub mod sources;
 pub mod streaming;
 pub mod tls;

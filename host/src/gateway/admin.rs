@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use super::{Gateway, StartError, announce, machine};
 use crate::admin::tokens::Tokens;
 use crate::admin::{self, Admin};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The data folder where nobody says another.
 pub const DATA: &str = "gatehouse-data";
@@ -39,6 +39,7 @@ impl Gateway {
             tokens,
             current: Arc::clone(&self.shared.current),
             workers: Arc::clone(&self.shared.pinned),
+            builder: Arc::clone(&self.builder),
             operations: admin::operations(),
             tls: ArcSwapOption::new(tls),
         });
@@ -48,11 +49,17 @@ impl Gateway {
     }
 
     fn open_store(&self) -> Result<Arc<Store>, StartError> {
+        if let Some(store) = &self.store {
+            return Ok(Arc::clone(store));
+        }
         let folder = self.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
-        Store::open(&folder).map(Arc::new).map_err(|error| failed(format!("data folder {}", folder.display()), error))
+        let broken = |error: StoreError| failed(format!("data folder {}", folder.display()), error);
+        let store = Store::open(&folder).map(Arc::new).map_err(broken)?;
+        self.builder.rollouts.remember(Arc::clone(&store)).map_err(broken)?;
+        Ok(store)
     }
 }
 
-fn failed(what: String, cause: impl ToString) -> StartError {
+pub(super) fn failed(what: String, cause: impl ToString) -> StartError {
     StartError::Machine { what, cause: cause.to_string() }
 }

@@ -146,7 +146,7 @@ impl Loader {
     /// Checks and compiles a component, or finds it compiled. Blocks.
     pub fn artifact(&self, bytes: &[u8]) -> Result<Arc<Artifact>, Refusal> {
         let digest = Sha256Digest::of(bytes);
-        if let Some(artifact) = self.artifacts.lock().get(&digest).and_then(Weak::upgrade) {
+        if let Some(artifact) = self.known(digest) {
             return Ok(artifact);
         }
         inspect::inspect(bytes)?;
@@ -156,6 +156,11 @@ impl Loader {
         let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports: imports(&self.engine, &component), component });
         self.artifacts.lock().insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
+    }
+
+    /// The component of that digest, if it is in use.
+    pub fn known(&self, digest: Sha256Digest) -> Option<Arc<Artifact>> {
+        self.artifacts.lock().get(&digest).and_then(Weak::upgrade)
     }
 
     /// The same for several, a few at one time. In their order.

@@ -21,6 +21,8 @@ const MILLION: u64 = 1_000_000;
 pub struct Seat {
     /// What is the same for all versions; the digest in it is that of the version it was built with.
     pub spec: UsageSpec,
+    /// The versions it was built with.
+    built: Lineup,
     changed: AtomicBool,
     lineup: ArcSwapOption<Lineup>,
 }
@@ -77,9 +79,15 @@ pub struct Turn<'a> {
 // === impl Seat ===
 
 impl Seat {
-    /// For the version that the specification names.
-    pub fn new(spec: UsageSpec) -> Arc<Self> {
-        Arc::new(Self { spec, changed: AtomicBool::new(false), lineup: ArcSwapOption::empty() })
+    /// With these versions; the specification is the stable one's.
+    pub fn new(spec: UsageSpec, built: Lineup) -> Arc<Self> {
+        let tried = built.candidate.is_some().then(|| Arc::new(built.clone()));
+        Arc::new(Self { spec, changed: AtomicBool::new(tried.is_some()), lineup: ArcSwapOption::new(tried), built })
+    }
+
+    /// The versions.
+    pub fn now(&self) -> Lineup {
+        self.lineup().map_or_else(|| self.built.clone(), |lineup| (*lineup).clone())
     }
 
     /// The versions, unless it is just the one that the step was built with.
@@ -95,6 +103,13 @@ impl Seat {
     pub fn set(&self, lineup: Lineup) {
         self.lineup.store(Some(Arc::new(lineup)));
         self.changed.store(true, Ordering::Release);
+    }
+}
+
+impl Part {
+    /// Whether it only sees copies.
+    pub fn is_shadow(&self) -> bool {
+        matches!(self, Part::Shadows(_))
     }
 }
 

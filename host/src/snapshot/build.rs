@@ -22,9 +22,9 @@ use crate::identity::issuer::Secret;
 use crate::identity::{Introspection, Issuers, KeySource, Refresh, Settings, address, introspection};
 use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
-use crate::plugin::load::UsageSpec;
+use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{Loader, Refusal, Usage};
-use crate::rollout::Seat;
+use crate::rollout::{Candidate, Lineup, Rollouts, Seat, Standings};
 use crate::route::Router;
 use crate::server::forwarded::Pseudonym;
 use crate::server::tls::{ClientAuth, Tls, TlsError};
@@ -45,6 +45,8 @@ pub use rules::{Misfit, route_rules};
 pub struct Builder {
     /// Loads components.
     pub loader: Loader,
+    /// Knows which versions take their turns.
+    pub rollouts: Rollouts,
     /// Keeps endpoints.
     pub endpoints: Arc<Endpoints>,
     /// Keeps what discovery finds.
@@ -68,6 +70,8 @@ struct Build<'a> {
     schemas: Schemas,
     /// Of the components that were asked so far.
     known_schemas: HashMap<Sha256Digest, Option<Arc<ConfigSchema>>>,
+    /// Steps that agree on everything share a seat.
+    seats: HashMap<UsageSpec, Arc<Seat>>,
     findings: Vec<Finding>,
 }
 
@@ -103,7 +107,8 @@ impl Builder {
 /// The versions that a snapshot's chains use, each with the one it can fall back to.
 fn versions(snapshot: &Snapshot) -> HashMap<(Arc<str>, Arc<str>), (Arc<Usage>, Option<Arc<Usage>>)> {
     let steps = snapshot.routes.iter().flat_map(|route| route.chain.steps.iter());
-    steps.map(|step| (step.usage.key(), (Arc::clone(&step.usage), step.previous.clone()))).collect()
+    let lineups = steps.map(|step| step.seat.now());
+    lineups.map(|Lineup { stable, previous, .. }| (stable.key(), (stable, previous))).collect()
 }
 
 impl<'a> Build<'a> {
@@ -115,13 +120,14 @@ impl<'a> Build<'a> {
             before: HashMap::new(),
             schemas,
             known_schemas: HashMap::new(),
+            seats: HashMap::new(),
             findings: Vec::new(),
         }
     }
 
     fn snapshot(&mut self, previous: Option<&Snapshot>, revision: u64) -> Snapshot {
         let upstreams = self.upstreams();
-        let plugins = plugins::load(self.document, self.sources, &self.builder.loader, &mut self.findings);
+        let (plugins, standings) = self.plugins(self.schemas == Schemas::OnRefusal);
         let routes = self.routes(&upstreams, &plugins);
         let began = Instant::now();
         let router = self.router(&routes);
@@ -129,6 +135,7 @@ impl<'a> Build<'a> {
             revision,
             router,
             router_build: began.elapsed(),
+            standings,
             allows_upgrades: routes.iter().any(|route| !route.upgrades.is_empty()),
             routes,
             listeners: self.listeners(),
@@ -142,6 +149,11 @@ impl<'a> Build<'a> {
             series: self.document.telemetry.metrics.series as usize,
             drain: Drain { ready_delay: self.document.drain.ready_delay.into(), deadline: self.document.drain.deadline.into() },
         }
+    }
+
+    fn plugins(&mut self, unknown_is_wrong: bool) -> (HashMap<String, Source>, Standings) {
+        let loading = plugins::Loading { document: self.document, sources: self.sources, builder: self.builder, unknown_is_wrong };
+        loading.load(&mut self.findings)
     }
 
     fn found(&mut self, path: KeyPath, code: Code, got: impl Into<String>, want: impl Into<String>) {
@@ -263,15 +275,36 @@ impl<'a> Build<'a> {
         let source = plugins.get(&configured.plugin)?;
         let spec = spec(source, configured);
         let usage = self.usage(source, &spec, configured, path)?;
+        let seat = self.seat(source, spec, &usage);
         let name = configured.name.as_deref().unwrap_or(&configured.plugin);
         Some(Step {
             name: name.into(),
-            previous: self.previous(&usage),
+            previous: seat.now().previous,
             on_error: configured.on_error.map_or(source.on_error, plugins::on_error),
             scope: self.builder.buckets.scope(&format!("{}\0{place}\0{}", route.name, configured.plugin)),
-            seat: Seat::new(spec),
+            seat,
             usage,
         })
+    }
+
+    fn seat(&mut self, source: &Source, spec: UsageSpec, stable: &Arc<Usage>) -> Arc<Seat> {
+        if let Some(seat) = self.seats.get(&spec) {
+            return Arc::clone(seat);
+        }
+        let previous = source.previous.as_ref().and_then(|artifact| self.other(artifact, &spec, false)).or_else(|| self.previous(stable));
+        let candidate = source.candidate.as_ref().and_then(|(artifact, share, part)| {
+            let usage = self.other(artifact, &spec, part.is_shadow())?;
+            Some(Candidate { usage, share: *share, part: part.clone() })
+        });
+        let seat = Seat::new(spec.clone(), Lineup { stable: Arc::clone(stable), previous, candidate });
+        self.seats.insert(spec, Arc::clone(&seat));
+        seat
+    }
+
+    /// Another version with the same configuration. One that does not take it has no part here.
+    fn other(&self, artifact: &Arc<Artifact>, spec: &UsageSpec, shadow: bool) -> Option<Arc<Usage>> {
+        let usage = self.builder.loader.usage(artifact, &spec.of(artifact.digest, shadow));
+        usage.inspect_err(|error| tracing::warn!(plugin = %spec.plugin, version = artifact.digest.short(), %error, "version left out")).ok()
     }
 
     /// None where the plugin or its schema does not take the configuration, which is found here.

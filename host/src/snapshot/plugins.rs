@@ -9,8 +9,12 @@ use std::sync::Arc;
 use crate::config::document::{self, Document};
 use crate::config::units::Size;
 use crate::config::{Code, Finding, KeyPath, Sources};
+use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::Artifact;
 use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, Refusal, builtin};
+use crate::rollout::{Declared, Origin, Part, Share, Standing, Standings};
+
+use super::Builder;
 
 /// A plugin by name, before it meets a configuration.
 #[derive(Clone)]
@@ -25,54 +29,145 @@ pub struct Source {
     pub grants: Arc<Grants>,
     /// What happens when it faults, unless the step says otherwise.
     pub on_error: OnError,
+    /// The version before.
+    pub previous: Option<Arc<Artifact>>,
+    /// A version that is being tried, on whom, and how.
+    pub candidate: Option<(Arc<Artifact>, Share, Part)>,
+}
+
+/// What plugins are loaded from.
+pub struct Loading<'a> {
+    /// What is declared.
+    pub document: &'a Document,
+    /// Where it stands.
+    pub sources: &'a Sources,
+    /// What loads, and knows versions.
+    pub builder: &'a Builder,
+    /// Whether a plugin that is to be uploaded has to have been. A check of files cannot know.
+    pub unknown_is_wrong: bool,
 }
 
 /// A plugin's bytes, before anybody looked at them.
 struct Wanted<'a> {
     name: &'a str,
+    /// Of the version that serves.
     bytes: Cow<'static, [u8]>,
     is_builtin: bool,
     /// What the document says of it, and where.
     entry: Option<(&'a document::Plugin, KeyPath)>,
+    /// What the document declares; None where it leaves that to uploads.
+    declared: Option<Declared>,
+    standing: Standing,
 }
 
-/// Loads every plugin that the document declares, and those built-ins that it uses. What cannot be loaded is found at
-/// its entry; steps that use it are not looked at again.
-pub fn load(document: &Document, sources: &Sources, loader: &Loader, findings: &mut Vec<Finding>) -> HashMap<String, Source> {
-    let mut wanted = declared(document, sources, findings);
-    wanted.extend(used(document));
-    let bytes: Vec<&[u8]> = wanted.iter().map(|plugin| &*plugin.bytes).collect();
-    let artifacts = loader.artifacts(&bytes);
-    let mut loaded = HashMap::new();
-    for (plugin, artifact) in wanted.iter().zip(artifacts) {
-        match artifact.and_then(|artifact| plugin.source(artifact, loader)) {
-            Ok(source) => drop(loaded.insert(plugin.name.to_owned(), source)),
-            Err(refusal) => findings.push(plugin.refused(&refusal)),
+impl<'a> Loading<'a> {
+    /// Loads every plugin that the document declares, and those built-ins that it uses. What cannot be loaded is found at
+    /// its entry; steps that use it are not looked at again.
+    pub fn load(&self, findings: &mut Vec<Finding>) -> (HashMap<String, Source>, Standings) {
+        let mut wanted = self.declared(findings);
+        wanted.extend(self.used());
+        let loader = &self.builder.loader;
+        let bytes: Vec<&[u8]> = wanted.iter().map(|plugin| &*plugin.bytes).collect();
+        let artifacts = loader.artifacts(&bytes);
+        let (mut loaded, mut standings) = (HashMap::new(), Standings::new());
+        for (plugin, artifact) in wanted.into_iter().zip(artifacts) {
+            match artifact.and_then(|artifact| plugin.source(artifact, loader)) {
+                Ok(source) => drop(loaded.insert(plugin.name.to_owned(), self.with_others(source, &plugin.standing))),
+                Err(refusal) => findings.push(plugin.refused(&refusal)),
+            }
+            standings.insert(plugin.name.to_owned(), (plugin.standing, plugin.declared));
+        }
+        (loaded, standings)
+    }
+
+    fn declared(&self, findings: &mut Vec<Finding>) -> Vec<Wanted<'a>> {
+        let mut wanted = Vec::new();
+        for (place, plugin) in self.document.plugins.iter().enumerate() {
+            let path = KeyPath::default().key("plugins").index(place);
+            match self.wanted(plugin, &path) {
+                Ok(found) => wanted.extend(found),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        wanted
+    }
+
+    /// Built-ins that chains name and no entry is about.
+    fn used(&self) -> Vec<Wanted<'a>> {
+        let mut names: Vec<&str> = self.document.routes.iter().flat_map(|route| route.chain.iter()).map(|step| &*step.plugin).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| !self.document.plugins.iter().any(|plugin| plugin.name == *name));
+        names.into_iter().filter_map(|name| Some(self.standing(name, builtin::find(name)?.into(), Origin::BuiltIn, None))).collect()
+    }
+
+    /// None for one that is to be uploaded, where that is not known.
+    fn wanted(&self, plugin: &'a document::Plugin, path: &KeyPath) -> Result<Option<Wanted<'a>>, Finding> {
+        let entry = Some((plugin, path.clone()));
+        if plugin.source.as_ref().is_some_and(|source| source.uploaded) {
+            return self.uploaded(plugin, path);
+        }
+        let (bytes, origin) = bytes(plugin, self.sources, path)?;
+        Ok(Some(self.standing(&plugin.name, bytes, origin, entry)))
+    }
+
+    fn uploaded(&self, plugin: &'a document::Plugin, path: &KeyPath) -> Result<Option<Wanted<'a>>, Finding> {
+        let standing = self.builder.rollouts.standing(&plugin.name, None);
+        let bytes = standing.stable.map(|digest| self.builder.rollouts.component(digest));
+        match bytes {
+            Some(Ok(bytes)) => {
+                let entry = Some((plugin, path.clone()));
+                Ok(Some(Wanted { name: &plugin.name, bytes: bytes.into(), is_builtin: false, entry, declared: None, standing }))
+            }
+            Some(Err(error)) => Err(Finding::new(
+                path.clone().key("source"),
+                Code::Plugin,
+                plugin.name.as_str(),
+                format!("a version that can be read, but {error}"),
+            )),
+            None if self.unknown_is_wrong => {
+                let want = format!("a version: `gatehouse plugin push {} FILE`", plugin.name);
+                Err(Finding::new(path.clone().key("source").key("uploaded"), Code::Missing, "no version", want))
+            }
+            None => Ok(None),
         }
     }
-    loaded
-}
 
-fn declared<'a>(document: &'a Document, sources: &Sources, findings: &mut Vec<Finding>) -> Vec<Wanted<'a>> {
-    let mut wanted = Vec::new();
-    for (place, plugin) in document.plugins.iter().enumerate() {
-        let path = KeyPath::default().key("plugins").index(place);
-        match bytes(plugin, sources, &path) {
-            Ok((bytes, is_builtin)) => wanted.push(Wanted { name: &plugin.name, bytes, is_builtin, entry: Some((plugin, path)) }),
-            Err(finding) => findings.push(finding),
+    /// The version that serves: what is declared, unless another one was chosen.
+    fn standing(
+        &self,
+        name: &'a str,
+        bytes: Cow<'static, [u8]>,
+        origin: Origin,
+        entry: Option<(&'a document::Plugin, KeyPath)>,
+    ) -> Wanted<'a> {
+        let is_builtin = origin == Origin::BuiltIn;
+        let digest = Sha256Digest::of(&bytes);
+        let rollouts = &self.builder.rollouts;
+        let standing = rollouts.standing(name, Some(digest));
+        let chosen = standing.stable.map(|stable| rollouts.component(stable)).and_then(|component| {
+            component.inspect_err(|error| tracing::error!(plugin = name, %error, "the declared component serves instead")).ok()
+        });
+        let bytes = chosen.map_or(bytes, Cow::Owned);
+        Wanted { name, bytes, is_builtin, entry, declared: Some(Declared { digest, origin }), standing }
+    }
+
+    fn with_others(&self, source: Source, standing: &Standing) -> Source {
+        Source {
+            previous: standing.previous.and_then(|digest| self.other(digest)),
+            candidate: standing.candidate.clone().and_then(|(digest, share, part)| Some((self.other(digest)?, share, part))),
+            ..source
         }
     }
-    wanted
-}
 
-/// Built-ins that chains name and no entry is about.
-fn used(document: &Document) -> Vec<Wanted<'_>> {
-    let mut names: Vec<&str> = document.routes.iter().flat_map(|route| route.chain.iter()).map(|step| &*step.plugin).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.retain(|name| !document.plugins.iter().any(|plugin| plugin.name == *name));
-    let built_in = |name| Some(Wanted { name, bytes: builtin::find(name)?.into(), is_builtin: true, entry: None });
-    names.into_iter().filter_map(built_in).collect()
+    /// A version that does not serve alone. One that cannot be had has no part.
+    fn other(&self, digest: Sha256Digest) -> Option<Arc<Artifact>> {
+        if let Some(artifact) = self.builder.loader.known(digest) {
+            return Some(artifact);
+        }
+        let bytes = self.builder.rollouts.component(digest).inspect_err(|error| tracing::warn!(%error, "version left out")).ok()?;
+        self.builder.loader.artifact(&bytes).inspect_err(|error| tracing::warn!(%digest, %error, "version left out")).ok()
+    }
 }
 
 impl Wanted<'_> {
@@ -90,6 +185,8 @@ impl Wanted<'_> {
             limits: Arc::new(limits(&plugin.limits, if self.is_builtin { builtin::limits(self.name) } else { Limits::default() })),
             grants: Arc::new(grants),
             on_error: on_error(plugin.on_error),
+            previous: None,
+            candidate: None,
         })
     }
 
@@ -110,10 +207,12 @@ fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
         limits: Arc::new(builtin::limits(name)),
         grants: Arc::new(Grants::all()),
         on_error: OnError::Closed,
+        previous: None,
+        candidate: None,
     }
 }
 
-fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result<(Cow<'static, [u8]>, bool), Finding> {
+fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result<(Cow<'static, [u8]>, Origin), Finding> {
     let source = plugin.source.as_ref();
     if let Some(file) = source.and_then(|source| source.file.as_ref()) {
         let file = sources.resolve(file);
@@ -125,7 +224,7 @@ fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result
                 format!("a file that can be read: {error}"),
             )
         };
-        return fs::read(&file).map(|bytes| (bytes.into(), false)).map_err(unreadable);
+        return fs::read(&file).map(|bytes| (bytes.into(), Origin::File(file.clone()))).map_err(unreadable);
     }
     if source.is_some_and(|source| source.oci.is_some()) {
         return Err(Finding::new(
@@ -136,7 +235,7 @@ fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result
         ));
     }
     match builtin::find(&plugin.name) {
-        Some(bytes) => Ok((bytes.into(), true)),
+        Some(bytes) => Ok((bytes.into(), Origin::BuiltIn)),
         None => Err(Finding::new(path.clone(), Code::Missing, "no source", "source: {file: …}")),
     }
 }

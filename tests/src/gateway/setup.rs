@@ -15,7 +15,7 @@ pub(super) const ACCESS_LOG: &str = "access.jsonl";
 const CONFIG: &str = "gatehouse.yaml";
 
 /// The token for the admin API of every gateway that is not told otherwise, and where it is told of it.
-pub(super) const ADMIN_TOKEN: &str = "the-token-of-the-tests";
+pub const ADMIN_TOKEN: &str = "the-token-of-the-tests";
 const ADMIN_TOKEN_VARIABLE: &str = "GATEHOUSE_ADMIN_TOKEN";
 
 /// Top-level keys a test usually has no opinion on. Port 0 keeps tests apart; a short drain keeps them fast.

@@ -39,7 +39,7 @@ fn review_plugin(at: &Place<'_>, plugin: &Plugin, names: &Names<'_>, findings: &
 }
 
 fn review_source(at: &Place<'_>, source: &PluginSource, findings: &mut Findings) {
-    exactly_one(at, &["file", "oci"], &[source.file.is_some(), source.oci.is_some()], findings);
+    exactly_one(at, &["file", "oci", "uploaded"], &[source.file.is_some(), source.oci.is_some(), source.uploaded], findings);
     // A tag can be moved to other bytes after they were looked at; a digest cannot.
     if let Some(oci) = source.oci.as_ref().filter(|oci| !oci.contains("@sha256:")) {
         let want = "an image by digest: REGISTRY/NAME@sha256:…";

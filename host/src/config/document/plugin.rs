@@ -40,6 +40,9 @@ pub struct PluginSource {
     /// An image in an OCI registry, by digest: `registry/name@sha256:…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oci: Option<String>,
+    /// Whatever was uploaded through the admin API: `gatehouse plugin push`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uploaded: bool,
 }
 
 /// How instances are shared between requests.

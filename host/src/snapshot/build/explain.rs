@@ -27,7 +27,7 @@ impl Builder {
     /// The chain of one route, by its place in the document, or what keeps it from running. Blocks.
     pub fn explain(&self, loaded: &Loaded, place: usize) -> Result<Vec<ExplainedStep>, Vec<Finding>> {
         let mut build = Build::new(self, loaded, Schemas::OnRefusal);
-        let plugins = plugins::load(build.document, build.sources, &self.loader, &mut build.findings);
+        let (plugins, _) = build.plugins(false);
         let route = &build.document.routes[place];
         let mut steps = Vec::new();
         for (step, configured) in route.chain.iter().enumerate() {

@@ -1,0 +1,180 @@
+//! Plugins: their versions, and what is rolled out to whom.
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+
+use crate::config::rules;
+use crate::plugin::inspect::MAX_BYTES;
+use crate::rollout::record::Terms;
+use crate::rollout::view::{PluginView, Summary};
+use crate::rollout::{RolloutError, Uploaded};
+
+use super::content::{Content, Created, Described, Json, NoBody, NoQuery, read_whole};
+use super::operation::{Call, Operation};
+use super::problem::{Invalid, Problem};
+use super::scope::Scope;
+use super::{Admin, blocking};
+
+/// All plugins.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Plugins {
+    /// By name.
+    plugins: Vec<Summary>,
+}
+
+/// A component, as it is in its file.
+pub struct Component(Bytes);
+
+/// What there is to plugins.
+pub fn operations() -> Vec<Operation> {
+    let plugin = Some(Scope::Plugin);
+    vec![
+        Operation::get("/v1/plugins", Scope::Read, "All plugins with what serves.", list),
+        Operation::get("/v1/plugins/{name}", Scope::Read, "A plugin with its versions, and how a candidate fares.", show),
+        Operation::new(
+            Method::POST,
+            "/v1/plugins/{name}/versions",
+            plugin,
+            "Takes a component as a new version: checked, compiled, configured, and ready to be rolled out.",
+            upload,
+        )
+        .limit(MAX_BYTES as u64),
+        Operation::new(
+            Method::PUT,
+            "/v1/plugins/{name}/rollout",
+            plugin,
+            "Tries a version on a share of the callers, or on copies of requests; at weight 100 it becomes the stable one.",
+            roll_out,
+        ),
+        Operation::new(Method::DELETE, "/v1/plugins/{name}/rollout", plugin, "Withdraws the candidate.", withdraw),
+        Operation::new(
+            Method::POST,
+            "/v1/plugins/{name}/rollback",
+            plugin,
+            "Goes back: withdraws the candidate, or makes the version before the stable one stable again.",
+            roll_back,
+        ),
+    ]
+}
+
+async fn list(call: Call) -> Result<Json<Plugins>, Problem> {
+    Ok(Json(Plugins { plugins: call.admin.builder.rollouts.list() }))
+}
+
+async fn show(call: Call) -> Result<Json<PluginView>, Problem> {
+    Ok(Json(call.admin.builder.rollouts.view(call.name())?))
+}
+
+async fn upload(call: Call<NoQuery, Component>) -> Result<Created<Uploaded>, Problem> {
+    let name = call.name().to_owned();
+    named(&name)?;
+    let (admin, bytes) = (call.admin, call.body.0);
+    blocking(move || {
+        let builder = &admin.builder;
+        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, None)?))
+    })
+    .await
+}
+
+async fn roll_out(call: Call<NoQuery, Json<Terms>>) -> Result<Json<PluginView>, Problem> {
+    let (name, terms) = (call.name().to_owned(), call.body.0.clone());
+    changed(call, move |admin, _| admin.builder.rollouts.roll_out(&admin.builder.loader, &name, terms)).await
+}
+
+async fn withdraw(call: Call<NoQuery, NoBody>) -> Result<Json<PluginView>, Problem> {
+    let name = call.name().to_owned();
+    changed(call, move |admin, by| admin.builder.rollouts.withdraw(&admin.builder.loader, &name, by)).await
+}
+
+async fn roll_back(call: Call<NoQuery, NoBody>) -> Result<Json<PluginView>, Problem> {
+    let name = call.name().to_owned();
+    changed(call, move |admin, by| admin.builder.rollouts.roll_back(&admin.builder.loader, &name, by)).await
+}
+
+/// Makes a change and shows what it made.
+async fn changed<B>(
+    call: Call<NoQuery, B>,
+    change: impl FnOnce(&Admin, &str) -> Result<(), RolloutError> + Send + 'static,
+) -> Result<Json<PluginView>, Problem> {
+    let (by, name) = (call.by(), call.name().to_owned());
+    let admin = call.admin;
+    blocking(move || {
+        change(&admin, &by)?;
+        Ok(Json(admin.builder.rollouts.view(&name)?))
+    })
+    .await
+}
+
+fn named(name: &str) -> Result<(), Problem> {
+    rules::name(name).map_err(|want| {
+        let error = Invalid { path: "name".into(), file: None, code: "value".into(), got: name.to_owned(), want, hint: None };
+        Problem::invalid("The name is not one that a plugin can have.", vec![error])
+    })
+}
+
+// === impl Component ===
+
+impl Content for Component {
+    fn describe(generator: &mut SchemaGenerator) -> Option<Described> {
+        let _ = generator;
+        Some(("application/wasm", schemars::json_schema!({ "type": "string", "format": "binary" })))
+    }
+
+    async fn read(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<Self, Problem> {
+        plain(headers)?;
+        // One that says that it is too large is not read at all.
+        if body.size_hint().lower() > limit {
+            return Err(Problem::too_large(limit));
+        }
+        read_whole(body, limit).await.map(Component)
+    }
+}
+
+/// What is packed may be larger than it looks.
+fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = |detail: &str| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return unsupported("The component has to come as it is, without a content-encoding.");
+    }
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+    match kind {
+        None | Some("application/wasm" | "application/octet-stream") => Ok(()),
+        Some(_) => unsupported("The body has to be application/wasm."),
+    }
+}
+
+impl From<RolloutError> for Problem {
+    fn from(error: RolloutError) -> Self {
+        match &error {
+            RolloutError::UnknownPlugin(_) => Problem::not_found(sentence(&error)),
+            RolloutError::UnknownVersion { version, .. } => wrong("version", version, "the number of a version", &error),
+            RolloutError::Weight(weight) => wrong("weight", weight, "0 to 100", &error),
+            RolloutError::Component(_) | RolloutError::Signature(_) => Problem::invalid(sentence(&error), Vec::new()),
+            RolloutError::Configured { config, refusal } => {
+                wrong("config", config, &format!("a configuration that it takes, but {refusal}"), &error)
+            }
+            RolloutError::Stable(_) => Problem::conflict("already_stable", sentence(&error)),
+            RolloutError::NothingBefore(_) => Problem::conflict("nothing_before", sentence(&error)),
+            RolloutError::NoCandidate(_) => Problem::conflict("no_candidate", sentence(&error)),
+            RolloutError::FileChanged(_) => Problem::conflict("file_changed", sentence(&error)),
+            RolloutError::NoStore => Problem::unavailable(sentence(&error)),
+            RolloutError::Module { .. } | RolloutError::Store(_) => Problem::internal(sentence(&error)),
+        }
+    }
+}
+
+fn wrong(path: &str, got: &dyn ToString, want: &str, error: &RolloutError) -> Problem {
+    let invalid = Invalid { path: path.into(), file: None, code: "value".into(), got: got.to_string(), want: want.into(), hint: None };
+    Problem::invalid(sentence(error), vec![invalid])
+}
+
+/// Errors are lower case and have no full stop; details are sentences.
+fn sentence(error: &RolloutError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}

@@ -1,0 +1,319 @@
+//! Changes of versions: rolled out, withdrawn, gone back. Each is made durable, then all seats of the plugin are set;
+//! requests that began go on with the version they began with. Blocks; none of it is on a request's path.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::config::text::Sha256;
+use crate::plugin::compile::Sha256Digest;
+use crate::plugin::load::Artifact;
+use crate::plugin::{Loader, Refusal, Usage, builtin};
+
+use super::comparison::Comparison;
+use super::record::{Choice, Outcome, Record, Source, Terms, Version, now};
+use super::seat::{Candidate, Lineup, Part, Seat, Share};
+use super::trial::Trial;
+use super::{Declared, Managed, Origin, RolloutError, Rollouts, comparison, modules, stable, trying, watch};
+
+/// Whether a change may be made even where it cannot be remembered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    /// It is not made then.
+    None,
+    /// It is: clients are better off with it.
+    High,
+}
+
+/// One plugin's state when a change of it began.
+struct Before {
+    generation: u64,
+    seating: u64,
+    record: Record,
+    declared: Option<Declared>,
+    seats: Vec<Arc<Seat>>,
+}
+
+impl Rollouts {
+    /// Tries a version on a share of the callers or on copies of requests; with all callers it becomes the stable one.
+    pub fn roll_out(&self, loader: &Loader, plugin: &str, terms: Terms) -> Result<(), RolloutError> {
+        if !(0.0..=100.0).contains(&terms.weight) {
+            return Err(RolloutError::Weight(terms.weight));
+        }
+        self.change(loader, plugin, Urgency::None, |record, declared| {
+            let version = terms.version;
+            record.version(version).ok_or_else(|| RolloutError::UnknownVersion { plugin: plugin.to_owned(), version })?;
+            let serving = stable(record, declared);
+            match (terms.shadow || terms.weight < 100.0, serving == Some(version)) {
+                (true, true) => return Err(RolloutError::Stable(version)),
+                (true, false) => record.candidate = Some(Terms { since: Some(now()), ..terms.clone() }),
+                (false, _) => promote(record, version, declared),
+            }
+            Ok(())
+        })
+    }
+
+    /// Withdraws the candidate.
+    pub fn withdraw(&self, loader: &Loader, plugin: &str, by: &str) -> Result<(), RolloutError> {
+        self.change(loader, plugin, Urgency::High, |record, _| {
+            let terms = record.candidate.take().ok_or_else(|| RolloutError::NoCandidate(plugin.to_owned()))?;
+            record.end(terms.version, Outcome::Withdrawn, format!("withdrawn by {by}"), now());
+            Ok(())
+        })
+    }
+
+    /// Goes back: withdraws the candidate, or makes the version before the stable one stable again.
+    pub fn roll_back(&self, loader: &Loader, plugin: &str, by: &str) -> Result<(), RolloutError> {
+        self.change(loader, plugin, Urgency::High, |record, declared| {
+            if let Some(terms) = record.candidate.take() {
+                record.end(terms.version, Outcome::RolledBack, format!("rolled back by {by}"), now());
+                return Ok(());
+            }
+            let previous = record.previous.take().ok_or_else(|| RolloutError::NothingBefore(plugin.to_owned()))?;
+            let left = stable(record, declared).unwrap_or_default();
+            choose(record, previous, declared);
+            record.end(left, Outcome::RolledBack, format!("rolled back to version {previous} by {by}"), now());
+            Ok(())
+        })
+    }
+
+    /// Sets the seats of a plugin anew, as its versions stand.
+    pub fn settle(&self, loader: &Loader, plugin: &str) -> Result<(), RolloutError> {
+        self.change(loader, plugin, Urgency::High, |_, _| Ok(()))
+    }
+
+    /// Looks at all candidates and withdraws those that have to go. To be called every second.
+    pub fn judge(&self, loader: &Loader) {
+        for (plugin, version, reason) in self.condemned() {
+            tracing::warn!(plugin, version, reason, "plugin version withdrawn");
+            let withdrawn = self.change(loader, &plugin, Urgency::High, |record, _| {
+                if record.candidate.take_if(|terms| terms.version == version).is_some() {
+                    record.end(version, Outcome::Aborted, reason.clone(), now());
+                }
+                Ok(())
+            });
+            if let Err(error) = withdrawn {
+                tracing::error!(plugin, version, %error, "the withdrawal is not remembered");
+            }
+        }
+    }
+
+    /// Whether any version is being tried.
+    pub fn is_trying(&self) -> bool {
+        self.plugins.lock().values().any(|managed| managed.record.candidate.is_some())
+    }
+
+    fn condemned(&self) -> Vec<(String, u64, String)> {
+        let mut plugins = self.plugins.lock();
+        let judged = plugins.iter_mut().filter_map(|(plugin, managed)| {
+            let (version, reason) = managed.judge()?;
+            Some((plugin.clone(), version, reason))
+        });
+        judged.collect()
+    }
+
+    /// Adds a version and gives it a number, or finds the one that has this component. The first version of a plugin
+    /// that nothing else is declared for serves at once.
+    pub(super) fn add(&self, loader: &Loader, plugin: &str, version: Version) -> Result<Version, RolloutError> {
+        let sha256 = version.sha256;
+        self.plugins.lock().entry(plugin.to_owned()).or_default();
+        self.change(loader, plugin, Urgency::None, |record, declared| {
+            if record.with(sha256).is_none() {
+                let number = record.add(version.clone());
+                if stable(record, declared).is_none() {
+                    choose(record, number, declared);
+                }
+            }
+            Ok(())
+        })?;
+        let plugins = self.plugins.lock();
+        let added = plugins.get(plugin).and_then(|managed| managed.record.with(sha256)).cloned();
+        added.ok_or_else(|| RolloutError::UnknownPlugin(plugin.to_owned()))
+    }
+
+    fn change(
+        &self,
+        loader: &Loader,
+        plugin: &str,
+        urgency: Urgency,
+        act: impl Fn(&mut Record, Option<Sha256Digest>) -> Result<(), RolloutError>,
+    ) -> Result<(), RolloutError> {
+        let _one = self.changes.lock();
+        loop {
+            let before = self.before(plugin)?;
+            let mut record = before.record.clone();
+            let digest = before.declared.as_ref().map(|declared| declared.digest);
+            self.number_declared(plugin, &mut record, before.declared.as_ref())?;
+            act(&mut record, digest)?;
+            let kept_terms = record.candidate == before.record.candidate;
+            let known = self.plugins.lock().get(plugin).and_then(|managed| managed.comparison.clone()).filter(|_| kept_terms);
+            let comparison = comparison(&record, known);
+            let versions = self.versions(loader, plugin, &record, digest, comparison.as_ref())?;
+            let lineups = before.seats.iter().map(|seat| versions.lineup(loader, seat)).collect::<Result<Vec<_>, _>>()?;
+            let kept = match (self.keep(plugin, &record), urgency) {
+                (Err(error), Urgency::None) => return Err(error),
+                (kept, _) => kept,
+            };
+            let mut plugins = self.plugins.lock();
+            let managed = plugins.entry(plugin.to_owned()).or_default();
+            if managed.is_after(&before) {
+                continue;
+            }
+            managed.comparison = comparison;
+            managed.set(record, &before.seats, lineups, kept_terms);
+            drop(plugins);
+            loader.sweep();
+            return kept;
+        }
+    }
+
+    fn before(&self, plugin: &str) -> Result<Before, RolloutError> {
+        let plugins = self.plugins.lock();
+        let managed = plugins.get(plugin).ok_or_else(|| RolloutError::UnknownPlugin(plugin.to_owned()))?;
+        Ok(Before {
+            generation: managed.generation,
+            seating: managed.seating,
+            record: managed.record.clone(),
+            declared: managed.declared.clone(),
+            seats: managed.seats.clone(),
+        })
+    }
+
+    /// The declared component is a version like others, so that one can go back to it.
+    fn number_declared(&self, plugin: &str, record: &mut Record, declared: Option<&Declared>) -> Result<(), RolloutError> {
+        let Some(declared) = declared.filter(|declared| record.with(declared.digest.into()).is_none()) else { return Ok(()) };
+        let (bytes, imports) = (declared.bytes(plugin)?, Vec::new());
+        modules::write(self.store()?, declared.digest, &bytes)?;
+        record.add(Version {
+            version: 0,
+            sha256: declared.digest.into(),
+            size: bytes.len() as u64,
+            imports,
+            source: Source::from(&declared.origin),
+            signed_by: None,
+            created: now(),
+        });
+        Ok(())
+    }
+
+    fn keep(&self, plugin: &str, record: &Record) -> Result<(), RolloutError> {
+        Ok(self.store()?.write(|writing| writing.put(plugin, record))?)
+    }
+
+    fn versions(
+        &self,
+        loader: &Loader,
+        plugin: &str,
+        record: &Record,
+        declared: Option<Sha256Digest>,
+        comparison: Option<&Arc<Comparison>>,
+    ) -> Result<Versions, RolloutError> {
+        let serving = stable(record, declared).and_then(|version| record.digest(version)).or(declared);
+        let serving = serving.ok_or_else(|| RolloutError::UnknownPlugin(plugin.to_owned()))?;
+        let previous = record.previous.and_then(|version| record.digest(version));
+        let candidate = record.candidate.as_ref().and_then(|terms| trying(record, terms, comparison));
+        Ok(Versions {
+            stable: self.artifact(loader, serving)?,
+            // Where it cannot be had any more, there is nothing to fall back to.
+            previous: previous.and_then(|digest| self.artifact(loader, digest).ok()),
+            candidate: match candidate {
+                None => None,
+                Some((digest, share, part)) => Some((self.artifact(loader, digest)?, share, part)),
+            },
+        })
+    }
+
+    fn artifact(&self, loader: &Loader, digest: Sha256Digest) -> Result<Arc<Artifact>, RolloutError> {
+        match loader.known(digest) {
+            Some(artifact) => Ok(artifact),
+            None => loader.artifact(&self.component(digest)?).map_err(RolloutError::Component),
+        }
+    }
+}
+
+/// The versions of a plugin that have a part, compiled.
+struct Versions {
+    stable: Arc<Artifact>,
+    previous: Option<Arc<Artifact>>,
+    candidate: Option<(Arc<Artifact>, Share, Part)>,
+}
+
+impl Versions {
+    fn lineup(&self, loader: &Loader, seat: &Seat) -> Result<Lineup, RolloutError> {
+        let usage = |artifact: &Arc<Artifact>, shadow: bool| -> Result<Arc<Usage>, RolloutError> {
+            let refused = |refusal: Refusal| RolloutError::Configured { config: seat.spec.config.to_string(), refusal };
+            loader.usage(artifact, &seat.spec.of(artifact.digest, shadow)).map_err(refused)
+        };
+        let candidate = match &self.candidate {
+            None => None,
+            Some((artifact, share, part)) => {
+                let usage = usage(artifact, part.is_shadow())?;
+                Some(Candidate { usage, share: *share, part: part.clone() })
+            }
+        };
+        Ok(Lineup {
+            stable: usage(&self.stable, false)?,
+            previous: self.previous.as_ref().and_then(|artifact| usage(artifact, false).ok()),
+            candidate,
+        })
+    }
+}
+
+impl Managed {
+    fn is_after(&self, before: &Before) -> bool {
+        (self.generation, self.seating) != (before.generation, before.seating)
+    }
+
+    fn set(&mut self, record: Record, seats: &[Arc<Seat>], lineups: Vec<Lineup>, kept_terms: bool) {
+        self.record = record;
+        self.generation += 1;
+        if !kept_terms {
+            self.trial = Trial::default();
+        }
+        for (seat, lineup) in seats.iter().zip(lineups) {
+            watch(&lineup);
+            seat.set(lineup);
+        }
+    }
+
+    fn judge(&mut self) -> Option<(u64, String)> {
+        let terms = self.record.candidate.as_ref()?;
+        let lineups: Vec<_> = self.seats.iter().map(|seat| seat.now()).collect();
+        let candidates = lineups.iter().filter_map(|lineup| lineup.candidate.as_ref()).map(|candidate| &candidate.usage);
+        let compared = self.comparison.as_ref().map(|comparison| comparison.counts()).unwrap_or_default();
+        self.trial.look(lineups.iter().map(|lineup| &lineup.stable), candidates, compared);
+        self.trial.verdict(&terms.abort_if).map(|reason| (terms.version, reason))
+    }
+}
+
+impl Declared {
+    fn bytes(&self, plugin: &str) -> Result<Vec<u8>, RolloutError> {
+        let path = match &self.origin {
+            Origin::BuiltIn => return Ok(builtin::find(plugin).unwrap_or_default().to_vec()),
+            Origin::File(path) => path,
+        };
+        let bytes = fs::read(path).map_err(|cause| RolloutError::Module { digest: self.digest.to_string(), cause })?;
+        match Sha256Digest::of(&bytes) == self.digest {
+            true => Ok(bytes),
+            false => Err(RolloutError::FileChanged(path.clone())),
+        }
+    }
+}
+
+fn promote(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
+    let before = stable(record, declared);
+    record.candidate = None;
+    if before == Some(version) {
+        return;
+    }
+    record.previous = before;
+    choose(record, version, declared);
+    let before = before.map_or_else(|| "nothing".to_owned(), |before| format!("version {before}"));
+    record.end(version, Outcome::Promoted, format!("in place of {before}"), now());
+}
+
+/// Makes a version the stable one. The one that is declared anyway needs no choice.
+fn choose(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
+    let over = declared.map(Sha256::from);
+    let is_declared = over.is_some() && record.version(version).map(|version| version.sha256) == over;
+    record.choice = (!is_declared).then_some(Choice { version, over });
+}

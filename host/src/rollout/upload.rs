@@ -1,0 +1,137 @@
+//! A component becomes a version: compiled, its imports held against the plugin's grants, configured with every
+//! configuration that is in use, kept, numbered. Nothing of this touches requests.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::plugin::compile::Sha256Digest;
+use crate::plugin::load::{Artifact, UsageSpec};
+use crate::plugin::{BodyMode, Grants, Isolation, Limits, Loader, Needs, Refusal};
+
+use super::record::{Source, Version, now};
+use super::{RolloutError, Rollouts, Seat, modules};
+
+/// A version that is ready to be rolled out.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Uploaded {
+    /// The version.
+    #[serde(flatten)]
+    pub version: Version,
+    /// What it asks to see, with a configuration that is in use, or else with an empty one; none if it takes no empty one.
+    pub needs: Option<Needed>,
+    /// The configurations in use that it was tried with.
+    pub configurations: usize,
+}
+
+/// What a plugin asks to see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Needed {
+    /// The phases it is called in: `request`, `response`.
+    pub phases: Vec<&'static str>,
+    /// Headers of requests.
+    pub request_headers: Vec<String>,
+    /// Headers of responses.
+    pub response_headers: Vec<String>,
+    /// How it gets request bodies: `none`, `streamed`, or whole up to so many bytes.
+    pub request_body: String,
+    /// How it gets response bodies.
+    pub response_body: String,
+    /// Whether it is shown the client.
+    pub client: bool,
+}
+
+impl Rollouts {
+    /// Takes a component as a version of a plugin, signed by the key of this name. The same component again is the version
+    /// it was before. Blocks for as long as compiling takes.
+    pub fn upload(&self, loader: &Loader, plugin: &str, bytes: &[u8], signed_by: Option<String>) -> Result<Uploaded, RolloutError> {
+        let store = self.store()?;
+        let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
+        let seats = self.seats_of(plugin);
+        let needs = match &*seats {
+            [] => alone(loader, plugin, &artifact)?,
+            seats => Some(configured(loader, &artifact, seats)?),
+        };
+        modules::write(store, artifact.digest, bytes)?;
+        let version = self.add(loader, plugin, version(&artifact, signed_by))?;
+        Ok(Uploaded { version, needs, configurations: seats.len() })
+    }
+
+    fn seats_of(&self, plugin: &str) -> Vec<Arc<Seat>> {
+        self.plugins.lock().get(plugin).map(|managed| managed.seats.clone()).unwrap_or_default()
+    }
+}
+
+fn version(artifact: &Artifact, signed_by: Option<String>) -> Version {
+    Version {
+        version: 0,
+        sha256: artifact.digest.into(),
+        size: artifact.size as u64,
+        imports: artifact.imports.clone(),
+        source: Source::Upload,
+        signed_by,
+        created: now(),
+    }
+}
+
+/// Configures it with everything that is in use, so that no route can be surprised by it.
+fn configured(loader: &Loader, artifact: &Arc<Artifact>, seats: &[Arc<Seat>]) -> Result<Needed, RolloutError> {
+    let mut needs = None;
+    for seat in seats {
+        let refused = |refusal| RolloutError::Configured { config: seat.spec.config.to_string(), refusal };
+        let usage = loader.usage(artifact, &seat.spec.of(artifact.digest, false)).map_err(refused)?;
+        needs.get_or_insert_with(|| Needed::from(&usage.needs));
+    }
+    Ok(needs.unwrap_or_else(|| Needed::from(&Needs::default())))
+}
+
+/// Nobody uses it yet: it has to be a plugin, and may say what an empty configuration makes it need.
+fn alone(loader: &Loader, plugin: &str, artifact: &Arc<Artifact>) -> Result<Option<Needed>, RolloutError> {
+    let grants = Grants::all();
+    loader.link(artifact, &grants).map_err(RolloutError::Component)?;
+    match loader.usage(artifact, &spec(plugin, artifact.digest, grants)) {
+        Ok(usage) => Ok(Some(Needed::from(&usage.needs))),
+        Err(Refusal::Config(_)) => Ok(None),
+        Err(refusal) => Err(RolloutError::Component(refusal)),
+    }
+}
+
+/// As a shadow, so that what it may do when it is configured has no effect.
+fn spec(plugin: &str, digest: Sha256Digest, grants: Grants) -> UsageSpec {
+    UsageSpec {
+        plugin: plugin.into(),
+        digest,
+        config: "{}".into(),
+        isolation: Isolation::Reuse,
+        limits: Arc::new(Limits::default()),
+        grants: Arc::new(grants),
+        shadow: true,
+    }
+}
+
+impl From<&Needs> for Needed {
+    fn from(needs: &Needs) -> Self {
+        let phases = [("request", needs.request), ("response", needs.response)];
+        let names = |names: &[http::HeaderName], all: bool| {
+            let all = all.then(|| "*".to_owned());
+            names.iter().map(ToString::to_string).chain(all).collect()
+        };
+        Self {
+            phases: phases.into_iter().filter_map(|(phase, wanted)| wanted.then_some(phase)).collect(),
+            request_headers: names(&needs.request_headers, needs.all_request_headers),
+            response_headers: names(&needs.response_headers, needs.all_response_headers),
+            request_body: body(needs.request_body),
+            response_body: body(needs.response_body),
+            client: needs.client,
+        }
+    }
+}
+
+fn body(mode: BodyMode) -> String {
+    match mode {
+        BodyMode::None => "none".into(),
+        BodyMode::Streamed => "streamed".into(),
+        BodyMode::Buffered(up_to) => format!("buffered up to {up_to} bytes"),
+    }
+}

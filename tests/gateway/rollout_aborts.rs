@@ -1,0 +1,119 @@
+//! Versions that misbehave while they are tried: each is withdrawn by itself within seconds, and says why.
+
+use std::time::{Duration, Instant};
+
+use gatehouse_tests::{
+    get,
+    guests::{renamed, version},
+    rollouts::{Callers, Site},
+};
+use serde_json::{Value, json};
+
+/// What became of a version that was tried like this on a site at work, and how long that took.
+async fn tried(mode: &str, terms: Value) -> (Site, Callers, Value, Duration) {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version(mode, "two")).await;
+    let callers = Callers::start(&site.gateway, 4);
+    let mut terms = terms;
+    terms["version"] = two.into();
+    let began = Instant::now();
+    site.roll_out(terms).await;
+    let ended = site.ended().await;
+    (site, callers, ended, began.elapsed())
+}
+
+#[track_caller]
+fn check_aborted(ended: &Value, took: Duration, said: &str) {
+    assert_eq!((&ended["outcome"], &ended["version"]), (&"aborted".into(), &2.into()), "{ended}");
+    let reason = ended["reason"].as_str().expect("a text");
+    assert!(reason.contains(said), "{said:?} should be said: {reason}");
+    assert!(took < Duration::from_secs(15), "within seconds: {took:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_traps_now_and_then_goes_back() {
+    let (site, callers, ended, took) = tried("trap", json!({"weight": 50, "abort_if": {"fault_rate": "2%", "min_requests": 100}})).await;
+    check_aborted(&ended, took, "fault_rate");
+    site.gateway.wait_for_log("of the withdrawal", |line| line.contains("plugin version withdrawn") && line.contains("fault_rate")).await;
+    let before = callers.told();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let after = callers.told();
+    let (faults, two) = ((503, String::new()), (200, "two".to_owned()));
+    assert_eq!(after.get(&faults), before.get(&faults), "nobody is hurt any more: {after:?}");
+    assert_eq!(after.get(&two), before.get(&two), "nobody gets it any more: {after:?}");
+    assert!(before.contains_key(&two), "it was tried: {before:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_is_slower_goes_back() {
+    let terms = json!({"weight": 50, "abort_if": {"added_p99": "10ms", "fault_rate": "50%", "min_requests": 50}});
+    let (_site, _callers, ended, took) = tried("slow", terms).await;
+    check_aborted(&ended, took, "added_p99");
+}
+
+#[tokio::test]
+async fn a_shadow_that_says_something_else_goes_back_and_no_client_notices() {
+    let (_site, callers, ended, took) = tried("deny", json!({"shadow": true, "abort_if": {"mismatch": "1%", "min_requests": 50}})).await;
+    check_aborted(&ended, took, "mismatch");
+    let told = callers.told();
+    assert_eq!(told.keys().collect::<Vec<_>>(), [&(200, "one".to_owned())], "only the stable version spoke: {told:?}");
+}
+
+#[tokio::test]
+async fn a_shadow_that_says_the_same_stays_and_has_no_effect() {
+    let site = Site::start(version("count", "one")).await;
+    let two = site.pushed(renamed(&version("count", "one"), "the same, rebuilt")).await;
+    site.roll_out(json!({"version": two, "shadow": true})).await;
+    for asked in 1..=200_u32 {
+        let response = site.gateway.ask(get("/")).await;
+        assert_eq!(response.header("x-count"), Some(&*asked.to_string()), "what the shadow counts is nobody else's count");
+    }
+    let view = gatehouse_tests::wire::soon("all to be compared", async {
+        loop {
+            let view = site.view().await;
+            let compared = &view["candidate"]["compared"];
+            let seen = ["matched", "mismatched", "skipped"].iter().filter_map(|key| compared[key].as_u64()).sum::<u64>();
+            if seen >= 400 {
+                return view;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let compared = &view["candidate"]["compared"];
+    assert_eq!(compared["mismatched"], 0, "{compared}");
+    assert!(compared["matched"].as_u64() >= Some(300), "both phases of nearly all requests: {compared}");
+    assert_eq!(site.origin.hits(), 200, "and the upstream saw each request once");
+}
+
+#[tokio::test]
+async fn a_difference_is_told() {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version("deny", "two")).await;
+    site.roll_out(json!({"version": two, "shadow": true})).await;
+    site.gateway.ask(get("/")).await;
+    let example = gatehouse_tests::wire::soon("a difference", async {
+        loop {
+            if let Some(example) = site.view().await["candidate"]["compared"]["example"].as_str() {
+                return example.to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(example.contains("the candidate 403 with a body of 6 bytes"), "{example}");
+}
+
+#[tokio::test]
+async fn a_candidate_that_faults_leaves_the_request_to_the_stable_version_if_asked_to() {
+    let origin = gatehouse_tests::Origin::saying("through").await;
+    let config = gatehouse_tests::rollouts::config(&origin).replace("isolation: reuse", "isolation: reuse, on_error: previous");
+    let gateway = gatehouse_tests::Setup::new(&config).file("guest.wasm", version("plain", "one")).start().await;
+    let site = Site { gateway, origin };
+    let two = site.pushed(version("trap", "two")).await;
+    let callers = Callers::start(&site.gateway, 4);
+    site.roll_out(json!({"version": two, "weight": 50, "abort_if": {"min_requests": 100}})).await;
+    check_aborted(&site.ended().await, Duration::ZERO, "fault_rate");
+    let told = callers.told();
+    assert!(told.keys().all(|(status, _)| *status == 200), "no client saw a fault: {told:?}");
+}
