@@ -23,6 +23,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::worker::Pinned;
 
+pub mod client;
 pub mod content;
 pub mod endpoints;
 pub mod openapi;

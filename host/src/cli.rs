@@ -15,6 +15,8 @@ use crate::telemetry::log;
 pub mod check;
 pub mod explain;
 pub mod keys;
+pub mod plugin;
+pub mod remote;
 pub mod run;
 pub mod schema;
 
@@ -46,6 +48,9 @@ enum Command {
     /// Make API keys, and what the configuration keeps of them
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Bring plugins into a running gateway, roll versions out and back
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Compile the component on the standard input: what the gateway runs itself with
@@ -116,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Check { path } => check::run(&path, &builtin_names(), check::plugins),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Keys(command) => keys::run(command),
+        Command::Plugin(command) => plugin::run(command),
         Command::Schema => schema::run(),
         Command::CompilePlugin { memory, cpu, nice } => confined::run(confined::Limits { memory, cpu, nice }),
     }

@@ -19,7 +19,7 @@ mod modules;
 pub mod record;
 mod seat;
 mod trial;
-mod upload;
+pub mod upload;
 pub mod view;
 
 pub use error::RolloutError;

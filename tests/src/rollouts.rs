@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{Client, Gateway, Origin, Response, Setup, get, guests, request, wire};
+use crate::{Client, Gateway, Origin, Response, Setup, get, request, wire};
 
 /// A gateway with the plugin `guest` on every path. Version 1 is what its configuration declares.
 pub struct Site {

@@ -1,0 +1,243 @@
+//! `gatehouse plugin`: a plugin's way into a running gateway, and out of it again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::admin::client::Content;
+use crate::config::units::{Percent, Period};
+use crate::rollout::upload::inspect;
+
+use super::check;
+use super::remote::AdminArgs;
+
+/// What to do with plugins.
+#[derive(Subcommand)]
+pub enum PluginCommand {
+    /// Look at a component without a gateway: what it imports and asks to see
+    Inspect {
+        /// The component
+        file: PathBuf,
+    },
+    /// Bring a component in as a new version, which serves nobody yet
+    Push(PushArgs),
+    /// Show all plugins, or one with its versions
+    List(ListArgs),
+    /// Try a version on some callers or on copies of requests, or make it the stable one
+    Rollout(RolloutArgs),
+    /// Go back: withdraw the candidate, or return to the version before
+    Rollback(NameArgs),
+}
+
+/// A component to be brought in.
+#[derive(Args)]
+pub struct PushArgs {
+    /// The plugin
+    name: String,
+    /// The component
+    file: PathBuf,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// What to show.
+#[derive(Args)]
+pub struct ListArgs {
+    /// The plugin
+    name: Option<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// A plugin.
+#[derive(Args)]
+pub struct NameArgs {
+    /// The plugin
+    name: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// A version and its terms.
+#[derive(Args)]
+pub struct RolloutArgs {
+    /// The plugin
+    name: String,
+    /// The number of the version
+    #[arg(required_unless_present = "withdraw")]
+    version: Option<u64>,
+    /// The percentage of callers that get it; at 100 it becomes the stable one
+    #[arg(long, default_value_t = 100.0)]
+    weight: f64,
+    /// Run it on copies of requests, and only compare what it says
+    #[arg(long)]
+    shadow: bool,
+    /// Withdraw the version that is being tried
+    #[arg(long, conflicts_with_all = ["version", "shadow"])]
+    withdraw: bool,
+    /// Abort when more of its calls than this come to no answer [2%]
+    #[arg(long, value_name = "PERCENT")]
+    fault_rate: Option<Percent>,
+    /// Abort when its slowest hundredth of calls takes so much longer than that of the stable version
+    #[arg(long, value_name = "TIME")]
+    added_p99: Option<Period>,
+    /// Abort when a shadow says something else more often than this [1%]
+    #[arg(long, value_name = "PERCENT")]
+    mismatch: Option<Percent>,
+    /// Calls before it is judged [100]
+    #[arg(long, value_name = "NUMBER")]
+    min_requests: Option<u64>,
+    /// The time that is looked back [10s]
+    #[arg(long, value_name = "TIME")]
+    window: Option<Period>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Does it. Exit 0, or 1 with the reason on the standard error.
+pub fn run(command: PluginCommand) -> ExitCode {
+    let done = match command {
+        PluginCommand::Inspect { file } => inspected(&file),
+        PluginCommand::Push(arguments) => push(&arguments),
+        PluginCommand::List(arguments) => list(&arguments),
+        PluginCommand::Rollout(arguments) => roll_out(&arguments),
+        PluginCommand::Rollback(arguments) => send(&arguments.admin, Method::POST, &path(&arguments.name, "/rollback"), Content::None),
+    };
+    match done {
+        Ok(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("gatehouse: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn inspected(file: &Path) -> Result<String, String> {
+    let bytes = read(file)?;
+    let builder = check::builder().map_err(|_| "this machine cannot run plugins")?;
+    let found = inspect(&builder.loader, &bytes).map_err(|error| error.to_string())?;
+    Ok(serde_json::to_string_pretty(&found).unwrap_or_default())
+}
+
+fn push(arguments: &PushArgs) -> Result<String, String> {
+    let content = Content::Component(read(&arguments.file)?, None);
+    let version = arguments.admin.client()?.send(Method::POST, &path(&arguments.name, "/versions"), content);
+    let version = version.map_err(|error| error.to_string())?;
+    let imports = texts(&version["imports"]);
+    Ok(format!(
+        "{name} version {number} is ready; it serves nobody until it is rolled out:\n  gatehouse plugin rollout {name} {number} --weight 5\nsha256 {sha256}\nimports {imports}",
+        name = arguments.name,
+        number = version["version"],
+        sha256 = version["sha256"].as_str().unwrap_or_default(),
+        imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") },
+    ))
+}
+
+fn list(arguments: &ListArgs) -> Result<String, String> {
+    let client = arguments.admin.client()?;
+    let get = |path: &str| client.send(Method::GET, path, Content::None).map_err(|error| error.to_string());
+    match &arguments.name {
+        Some(name) => Ok(plugin(&get(&path(name, ""))?)),
+        None => Ok(get("/v1/plugins")?["plugins"].as_array().into_iter().flatten().map(summary).collect()),
+    }
+}
+
+fn roll_out(arguments: &RolloutArgs) -> Result<String, String> {
+    let path = path(&arguments.name, "/rollout");
+    match arguments.withdraw {
+        true => send(&arguments.admin, Method::DELETE, &path, Content::None),
+        false => send(&arguments.admin, Method::PUT, &path, Content::Json(terms(arguments))),
+    }
+}
+
+/// What is not said is left to the gateway.
+fn terms(arguments: &RolloutArgs) -> Value {
+    let mut abort_if = Map::new();
+    let mut say = |key: &str, value: Option<Value>| abort_if.extend(value.map(|value| (key.to_owned(), value)));
+    say("fault_rate", arguments.fault_rate.map(|share| share.to_string().into()));
+    say("added_p99", arguments.added_p99.map(|time| time.to_string().into()));
+    say("mismatch", arguments.mismatch.map(|share| share.to_string().into()));
+    say("min_requests", arguments.min_requests.map(Value::from));
+    say("window", arguments.window.map(|time| time.to_string().into()));
+    json!({"version": arguments.version, "weight": arguments.weight, "shadow": arguments.shadow, "abort_if": abort_if})
+}
+
+/// Sends a change and shows the plugin as it is then.
+fn send(admin: &AdminArgs, method: Method, path: &str, content: Content) -> Result<String, String> {
+    admin.client()?.send(method, path, content).map(|view| plugin(&view)).map_err(|error| error.to_string())
+}
+
+fn path(name: &str, rest: &str) -> String {
+    let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    format!("/v1/plugins/{name}{rest}")
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+// === what people read ===
+
+fn summary(plugin: &Value) -> String {
+    let candidate = plugin["candidate"].as_u64().map(|version| format!(", trying version {version}")).unwrap_or_default();
+    format!("{} {}{candidate}\n", plugin["name"].as_str().unwrap_or_default(), serving(&plugin["stable"]))
+}
+
+fn serving(stable: &Value) -> String {
+    match (stable["version"].as_u64(), stable["source"].as_str()) {
+        (Some(version), _) => format!("version {version}"),
+        (None, Some(source)) => format!("from {}", source.replace('_', "-")),
+        (None, None) => "serves nobody".to_owned(),
+    }
+}
+
+fn plugin(view: &Value) -> String {
+    let mut text = summary(&json!({"name": view["name"], "stable": view["stable"]}));
+    if view["candidate"].is_object() {
+        text.push_str(&candidate(&view["candidate"]));
+    }
+    let list = |key: &str| view[key].as_array().cloned().unwrap_or_default();
+    list("versions").iter().for_each(|one| text.push_str(&version(one)));
+    list("ended").iter().rev().for_each(|one| text.push_str(&ended(one)));
+    text
+}
+
+fn candidate(candidate: &Value) -> String {
+    let how = if candidate["shadow"] == true { "shadows" } else { "serves" };
+    let side = |side: &Value| format!("{} calls, {} faults, p99 {}", side["calls"], side["faults"], millis(&side["p99_ms"]));
+    let mut text = format!("  version {} {how} {}%, in the last {} s:\n", candidate["version"], candidate["weight"], candidate["seconds"]);
+    text.push_str(&format!("    stable    {}\n    candidate {}\n", side(&candidate["stable"]), side(&candidate["candidate"])));
+    if let Some(compared) = candidate["compared"].as_object() {
+        text.push_str(&format!("    {} verdicts the same, {} others\n", compared["matched"], compared["mismatched"]));
+        if let Some(example) = compared["example"].as_str() {
+            text.push_str(&format!("    the last difference: {example}\n"));
+        }
+    }
+    text
+}
+
+fn version(version: &Value) -> String {
+    let sha256: String = version["sha256"].as_str().unwrap_or_default().chars().take(12).collect();
+    let (source, created) = (version["source"].as_str().unwrap_or_default(), version["created"].as_str().unwrap_or_default());
+    format!("  version {} {sha256} {} bytes, {} {created}\n", version["version"], version["size"], source.replace('_', "-"))
+}
+
+fn ended(ended: &Value) -> String {
+    let text = |key: &str| ended[key].as_str().unwrap_or_default().replace('_', " ");
+    format!("  {} version {} {}: {}\n", text("at"), ended["version"], text("outcome"), ended["reason"].as_str().unwrap_or_default())
+}
+
+fn millis(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "unknown".to_owned(), |millis| format!("{millis:.1} ms"))
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+}
