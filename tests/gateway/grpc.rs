@@ -88,6 +88,38 @@ async fn texts_stream_both_ways_one_by_one() {
 }
 
 #[tokio::test]
+async fn two_hundred_conversations_at_once_keep_their_texts_apart() {
+    let (_server, gateway, _) = house().await;
+    let mut conversations = Vec::new();
+    for connection in 0..4 {
+        let client = GrpcClient::connect(gateway.address()).await;
+        for number in 0..50 {
+            conversations.push(tokio::spawn(converse(client.clone(), format!("{connection}.{number}"))));
+        }
+    }
+    for conversation in conversations {
+        soon("a conversation", conversation).await.expect("it goes as it should");
+    }
+}
+
+/// Says a text and waits for its echo, again and again. Every fifth one leaves in the middle.
+async fn converse(mut client: GrpcClient, name: String) {
+    let (sender, texts) = mpsc::channel(1);
+    sender.send(name.clone()).await.unwrap();
+    let mut echoes = client.both(ReceiverStream::new(texts)).await.expect("the call succeeds").into_inner();
+    for round in 0..20 {
+        assert_eq!(echoes.message().await.expect("no error"), Some(format!("echo {name}")), "round {round}");
+        if round == 10 && name.ends_with('5') {
+            return;
+        }
+        sender.send(name.clone()).await.unwrap();
+    }
+    drop(sender);
+    echoes.message().await.expect("the last echo");
+    assert_eq!(echoes.message().await.expect("a good end"), None, "it ends when the client has said all");
+}
+
+#[tokio::test]
 async fn a_deadline_is_kept_even_within_a_stream() {
     let (_server, gateway, mut client) = house().await;
     // Tonic itself keeps a deadline to the head of the answer, and not in the stream behind it.

@@ -26,7 +26,8 @@ pub struct GrpcServer {
     server: JoinHandle<()>,
 }
 
-/// A client with one connection.
+/// A client with one connection, which its clones share.
+#[derive(Clone)]
 pub struct GrpcClient(Caller<Channel>);
 
 /// The methods: `Unary` and `Both` echo, `Up` joins, `Down` says a text again and again, ten times a second.

@@ -53,7 +53,9 @@ impl Redirect {
 
     /// A whole URL if anything before the path is new. Otherwise the path alone, which is right behind any proxy.
     fn location(&self, head: &request::Parts, secure: bool) -> Result<String, Error> {
-        let path = self.path.of(head.uri.path())?;
+        // The asterisk of OPTIONS is no path, and would end up in the host.
+        let asked = if head.uri.path() == "*" { "/" } else { head.uri.path() };
+        let path = self.path.of(asked)?;
         if self.scheme.is_none() && self.host.is_none() && self.port.is_none() {
             return Ok(with_query(beside(&path).into_owned(), head.uri.query()));
         }
@@ -157,6 +159,12 @@ mod tests {
         let root = Redirect { path: NewPath::prefix("/old", "/"), ..same() };
         check(&root, "/old//evil.example/x", &ASKED, "/.//evil.example/x");
         check(&Redirect { scheme: Some(Scheme::Https), path: root.path, ..same() }, "/old//x", &ASKED, "https://a.example//x");
+    }
+
+    #[test]
+    fn the_server_as_a_whole_is_at_its_root() {
+        check(&Redirect { scheme: Some(Scheme::Https), ..same() }, "*", &ASKED, "https://a.example/");
+        check(&Redirect { path: NewPath::Whole("/new".into()), ..same() }, "*", &ASKED, "/new");
     }
 
     #[test]

@@ -281,7 +281,7 @@ impl From<Failed> for SendError {
     }
 }
 
-/// Sends on a connection that is ready.
+/// Sends on a connection that is ready. Interim answers (1xx) are read past: hyper's server has no way to send them on.
 pub(super) async fn exchange(mut sender: SendRequest<Body>, request: Request<Body>) -> Result<Answered, Failed> {
     match sender.try_send_request(request).await {
         Ok(response) => Ok((response, Lease::Http1(sender))),
