@@ -17,21 +17,29 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::gateway::apply::Changer;
+use crate::gateway::resources::Resources;
 use crate::server::tls::Tls;
 use crate::snapshot::{Builder, Snapshot};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::worker::Pinned;
 
+pub mod audit;
+pub mod change;
 pub mod client;
+pub mod config;
 pub mod content;
 pub mod endpoints;
+pub mod keys;
 pub mod openapi;
 pub mod operation;
 pub mod plugins;
 pub mod probes;
 pub mod problem;
 pub mod readiness;
+pub mod resources;
+pub mod revisions;
 pub mod scope;
 pub mod status;
 pub mod tokens;
@@ -53,6 +61,10 @@ pub struct Admin {
     pub metrics: Metrics,
     /// What is remembered.
     pub store: Arc<Store>,
+    /// What files declare and this API made.
+    pub resources: Arc<Resources>,
+    /// Changes what this API made.
+    pub changer: Changer,
     /// Who may ask.
     pub tokens: Tokens,
     /// The configuration that serves.
@@ -73,9 +85,14 @@ pub fn operations() -> Vec<Operation> {
         probes::operations(),
         status::operations(),
         openapi::operations(),
-        tokens::operations(),
-        endpoints::operations(),
         plugins::operations(),
+        resources::operations(),
+        endpoints::operations(),
+        keys::operations(),
+        config::operations(),
+        revisions::operations(),
+        audit::operations(),
+        tokens::operations(),
     ];
     all.into_iter().flatten().collect()
 }

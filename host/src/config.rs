@@ -4,6 +4,7 @@
 mod check;
 pub mod document;
 mod holes;
+mod made;
 mod marks;
 mod misfit;
 mod place;
@@ -17,9 +18,12 @@ mod yaml;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
+pub use check::declared::{Declared, read_item};
 pub(crate) use check::rules;
 pub use document::Document;
+pub use made::{Change, Item, Kind, Made};
 pub use place::{Finding, KeyPath, Segment, Spot};
 pub use plugin_config::{ConfigSchema, SchemaError};
 pub use problem::{Code, Problem, Problems};
@@ -62,13 +66,13 @@ pub fn load(path: &Path, built_ins: &[&str]) -> Result<Loaded, Problems> {
 /// # Errors
 /// Everything that is wrong with them, at once.
 pub fn load_sources(sources: Sources, built_ins: &[&str]) -> Result<Loaded, Problems> {
-    check::review(sources, built_ins).whole()
+    check::review(sources, &Arc::default(), built_ins).whole()
 }
 
 /// Reads and checks as `load` does, and hands on what is healthy even if not all is.
 pub fn review(path: &Path, built_ins: &[&str]) -> Reviewed {
     match source::read_path(path) {
-        Ok(sources) => check::review(sources, built_ins),
+        Ok(sources) => check::review(sources, &Arc::default(), built_ins),
         Err(problems) => Reviewed { loaded: None, problems },
     }
 }

@@ -1,7 +1,12 @@
 //! The composition root: builds the parts, starts the workers, reloads, drains.
 
 mod admin;
+pub mod apply;
+mod first;
 mod memory;
+mod prepare;
+mod record;
+pub mod resources;
 mod rollouts;
 
 use std::cell::OnceCell;
@@ -21,10 +26,9 @@ use tokio::sync::{mpsc, watch as signalled};
 
 use crate::admin::Admin;
 use crate::admin::readiness::Readiness;
-use crate::cli::builtin_names;
 use crate::config::document::{self, Document};
 use crate::config::text::LogTarget;
-use crate::config::{self, Loaded, Problems, RouteArg, Sources};
+use crate::config::{Problems, RouteArg};
 use crate::identity::credentials::TokenSources;
 use crate::identity::fetch::Http;
 use crate::identity::jwks;
@@ -34,7 +38,6 @@ use crate::plugin::compile::{Allowance, Children, Workshop};
 use crate::rollout::Rollouts;
 use crate::server::listen;
 use crate::snapshot::{Builder, Snapshot};
-use crate::store::Store;
 use crate::telemetry::access_log::Target;
 use crate::telemetry::traces::export::{self, Exporter, Inbox};
 use crate::telemetry::traces::otlp::Collector;
@@ -45,6 +48,11 @@ use crate::upstream::gauges::EndpointGauges;
 use crate::upstream::{Endpoints, Upstream, upkeep};
 use crate::watch::{Files, Fingerprint, Watch};
 use crate::worker::{self, Listen, Phase, Pinned};
+
+use apply::{Changer, Waiting};
+use first::{First, first};
+use prepare::{Parts, Prepared};
+use resources::Resources;
 
 /// How often names of endpoints are looked up again.
 const RESOLVE: Duration = Duration::from_secs(30);
@@ -131,21 +139,27 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         buckets: Arc::clone(&buckets),
     });
 
-    let store = rollouts::remember(&settings, &builder)?;
+    let First { prepared: Prepared { snapshot, document, files, .. }, resources, refused } = first(&settings, &builder)?;
     let config = Arc::new(settings.config);
-    let Prepared { snapshot, document, files } =
-        prepare(&config, &builder, None, 1).map_err(|(_, problems)| StartError::Config(problems))?;
     applied(&metrics, &snapshot);
     builder.rollouts.adopt(&snapshot);
+    let readiness = Arc::new(Readiness::starting());
+    if let Some(problems) = refused {
+        tracing::error!(revision = snapshot.revision, "configuration refused, the last good one is served: {problems}");
+        metrics.config_rejected("invalid");
+        degraded(&metrics, &readiness, Some(problems));
+    }
     let log = AccessLog::start(target(&document.access_log), metrics.access_log_dropped())
         .map_err(|error| StartError::Machine { what: error.to_string(), cause: cause(&error) })?;
 
     let (phase, phases) = signalled::channel(Phase::Serving);
     let (spans, inbox) = export::queue(metrics.spans());
-    let applied_revision = signalled::Sender::new(snapshot.revision);
+    let revision = snapshot.revision;
+    let applied_revision = signalled::Sender::new(revision);
     let collector = signalled::Sender::new(collector(&snapshot));
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     metrics.publish(Box::new(DiscoveryGauges::new(upstreams_of(&current))));
+    let (changer, wishes) = apply::queue();
     let shared = worker::Shared {
         current,
         buckets,
@@ -165,21 +179,21 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         workers: Vec::new(),
         listening: HashMap::new(),
         document,
-        revision: 1,
+        revision,
         phase,
         collector,
         applied: applied_revision,
         shared,
         http: OnceCell::new(),
-        readiness: Arc::new(Readiness::starting()),
-        data: settings.data,
-        store,
+        readiness,
+        resources,
+        changer,
         admin: None,
     };
     gateway.start_workers(settings.workers)?;
     gateway.start_listening()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(machine("runtime"))?;
-    runtime.block_on(gateway.serve(settings.admin, settings.admin_token, inbox))
+    runtime.block_on(gateway.serve(settings.admin, settings.admin_token, inbox, wishes))
 }
 
 struct Gateway {
@@ -201,10 +215,10 @@ struct Gateway {
     /// Made at the first issuer that needs it: it reads the certificates that the system trusts.
     http: OnceCell<Arc<Http>>,
     readiness: Arc<Readiness>,
-    /// Where the store lies, if anybody said so.
-    data: Option<PathBuf>,
-    /// What is remembered, if it was opened.
-    store: Option<Arc<Store>>,
+    /// What files declare and the admin API made; None where nothing is remembered.
+    resources: Option<Arc<Resources>>,
+    /// The way to the queue of changes.
+    changer: Changer,
     admin: Option<Arc<Admin>>,
 }
 
@@ -273,7 +287,13 @@ impl Gateway {
         }
     }
 
-    async fn serve(mut self, admin_address: Option<SocketAddr>, admin_token: Option<String>, spans: Inbox) -> Result<(), StartError> {
+    async fn serve(
+        mut self,
+        admin_address: Option<SocketAddr>,
+        admin_token: Option<String>,
+        spans: Inbox,
+        mut wishes: mpsc::Receiver<Waiting>,
+    ) -> Result<(), StartError> {
         let exporter = Exporter::start(spans, self.collector.subscribe());
         self.start_admin(admin_address, admin_token.as_deref()).await?;
         let mut terminate = signal(SignalKind::terminate()).map_err(machine("signals"))?;
@@ -296,6 +316,10 @@ impl Gateway {
                 _ = hangup.recv() => {
                     self.shared.log.reopen();
                     self.reload().await;
+                    self.watch(&mut watch);
+                }
+                Some(wish) = wishes.recv() => {
+                    self.grant(wish).await;
                     self.watch(&mut watch);
                 }
                 () = watch.changed() => {
@@ -330,10 +354,12 @@ impl Gateway {
         tokio::spawn(upkeep::keep(upstreams_of(&self.shared.current)));
         tokio::spawn(discovery::keep::keep(self.builder.discovery.bell(), upstreams_of(&self.shared.current)));
         let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
+        let resources = self.resources.clone();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 buckets.sweep(clock.now());
+                resources.iter().for_each(|resources| resources.tidy());
             }
         });
     }
@@ -375,9 +401,15 @@ impl Gateway {
         self.fingerprint = self.files.as_ref().map(Files::fingerprint);
         let files = self.files.clone();
         match self.try_reload().await {
-            Ok(()) => tracing::info!(revision = self.revision, took = ?began.elapsed(), "configuration applied"),
+            Ok(()) => {
+                tracing::info!(revision = self.revision, took = ?began.elapsed(), "configuration applied");
+                degraded(&self.shared.metrics, &self.readiness, None);
+            }
             Err((reason, error)) => {
                 self.shared.metrics.config_rejected(reason);
+                if let StartError::Config(problems) = &error {
+                    degraded(&self.shared.metrics, &self.readiness, Some(problems.clone()));
+                }
                 tracing::error!(revision = self.revision, "configuration refused, the last good one stays: {error}");
             }
         }
@@ -387,9 +419,10 @@ impl Gateway {
     }
 
     async fn try_reload(&mut self) -> Result<(), (&'static str, StartError)> {
-        let Prepared { snapshot, document, files } = self.prepare().await?;
-        self.builder.discovery.settle(snapshot.upstreams.values().cloned().collect()).await;
-        let bound = self.bind(&document).map_err(|error| ("listener", error))?;
+        let prepared = self.prepare().await?;
+        self.settle(&prepared.snapshot).await;
+        let bound = self.bind(&prepared.document).map_err(|error| ("listener", error))?;
+        let Prepared { snapshot, document, files, .. } = self.record(prepared).await?;
         self.files = files;
         self.swap(snapshot, document, bound);
         Ok(())
@@ -399,11 +432,33 @@ impl Gateway {
     async fn prepare(&self) -> Result<Prepared, (&'static str, StartError)> {
         let (config, builder) = (Arc::clone(&self.config), Arc::clone(&self.builder));
         let (current, revision) = (self.shared.current.load_full(), self.revision + 1);
-        let prepared = tokio::task::spawn_blocking(move || prepare(&config, &builder, Some(&current), revision)).await;
-        match prepared {
+        let keep = self.resources.is_some();
+        let made = self.resources.as_ref().map(|resources| resources.made()).unwrap_or_default();
+        let prepared = tokio::task::spawn_blocking(move || {
+            let parts = Parts { config: &config, made: &made, keep };
+            parts.prepare(&builder, Some(&current), revision)
+        });
+        match prepared.await {
             Ok(prepared) => prepared.map_err(|(reason, problems)| (reason, StartError::Config(problems))),
-            Err(error) => Err(("plugin", StartError::Machine { what: "building the configuration".into(), cause: error.to_string() })),
+            Err(error) => Err(("plugin", broke_off(&error))),
         }
+    }
+
+    /// Lets upstreams find their endpoints before requests do.
+    async fn settle(&self, snapshot: &Snapshot) {
+        self.builder.discovery.settle(snapshot.upstreams.values().cloned().collect()).await;
+    }
+
+    /// Remembers what is about to be served, where anything is remembered.
+    async fn record(&self, mut prepared: Prepared) -> Result<Prepared, (&'static str, StartError)> {
+        let Some(resources) = self.resources.clone() else { return Ok(prepared) };
+        let config = Arc::clone(&self.config);
+        let recorded = tokio::task::spawn_blocking(move || {
+            record::replaced(&resources, &config.name(), &mut prepared);
+            memory::give_back();
+            prepared
+        });
+        recorded.await.map_err(|error| ("store", broke_off(&error)))
     }
 
     fn swap(&mut self, snapshot: Snapshot, document: Document, bound: Vec<Bound>) {
@@ -463,57 +518,6 @@ impl Gateway {
     }
 }
 
-impl ConfigSource {
-    fn load(&self) -> Result<Loaded, Problems> {
-        let mut loaded = match self {
-            ConfigSource::Path(path) => config::load(path, &builtin_names())?,
-            ConfigSource::Arguments { routes, listen } => {
-                Loaded { document: Document::from_routes(routes, *listen), sources: Sources::default(), warnings: Problems::default() }
-            }
-        };
-        loaded.document.ensure_listener();
-        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        Ok(loaded)
-    }
-
-    fn files(&self, loaded: &Loaded) -> Option<Files> {
-        match self {
-            ConfigSource::Path(path) => Some(Files::of(path, loaded)),
-            ConfigSource::Arguments { .. } => None,
-        }
-    }
-}
-
-/// What a configuration comes to.
-struct Prepared {
-    snapshot: Snapshot,
-    /// What is left of the document: see [`kept`].
-    document: Document,
-    files: Option<Files>,
-}
-
-/// Reads, checks and builds a configuration, or says what is wrong with it and which reason counts it. Blocks.
-fn prepare(
-    config: &ConfigSource,
-    builder: &Builder,
-    previous: Option<&Snapshot>,
-    revision: u64,
-) -> Result<Prepared, (&'static str, Problems)> {
-    let loaded = config.load().map_err(|problems| ("invalid", problems))?;
-    let built = builder.build(&loaded, previous, revision);
-    let snapshot = built.map_err(|findings| ("plugin", Problems::new(loaded.sources.locate(findings))))?;
-    let prepared = Prepared { snapshot, files: config.files(&loaded), document: kept(loaded) };
-    memory::give_back();
-    Ok(prepared)
-}
-
-/// The part of a document that is compared with the next one. The rest, with the texts it came from, would be as large
-/// as the snapshot that was made of it.
-fn kept(loaded: Loaded) -> Document {
-    let Document { listeners, admin, access_log, .. } = loaded.document;
-    Document { listeners, admin, access_log, ..Document::default() }
-}
-
 /// What metrics say of the configuration that serves, and how much they say.
 fn applied(metrics: &Metrics, snapshot: &Snapshot) {
     metrics.limit_series(snapshot.series);
@@ -532,6 +536,16 @@ fn address(document: &Document) -> Option<SocketAddr> {
 fn upstreams_of(current: &Arc<ArcSwap<Snapshot>>) -> impl Fn() -> Vec<Arc<Upstream>> + Send + Sync + use<> {
     let current = Arc::clone(current);
     move || current.load().upstreams.values().cloned().collect()
+}
+
+fn broke_off(error: &tokio::task::JoinError) -> StartError {
+    StartError::Machine { what: "building the configuration".into(), cause: error.to_string() }
+}
+
+/// Tells everybody that asks whether the files are what serves.
+fn degraded(metrics: &Metrics, readiness: &Readiness, problems: Option<Problems>) {
+    metrics.config_degraded(problems.is_some());
+    readiness.refuse_files(problems);
 }
 
 fn collector(snapshot: &Snapshot) -> Option<Arc<Collector>> {

@@ -11,6 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub mod audit;
+pub mod last_good;
+pub mod resources;
+pub mod revisions;
+
 /// The database's file in the data folder.
 const FILE: &str = "gatehouse.redb";
 /// What the database may keep in memory; the rest is read when it is asked for.

@@ -1,6 +1,7 @@
 //! What requests of the admin API bring along and what answers take home, each with its description: the types that
 //! serve are those that the OpenAPI document is made of.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::problem::Problem;
 
@@ -50,6 +52,10 @@ pub struct NoBody;
 /// JSON, in a request or with 200.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
+
+/// JSON of which only the description is a `T`: what is wrong with it is said by whoever takes it, all at once.
+#[derive(Debug)]
+pub struct Unchecked<T>(Value, PhantomData<fn() -> T>);
 
 /// JSON with 201: something new is there.
 #[derive(Debug)]
@@ -97,15 +103,34 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Content for Json<T> {
     }
 
     async fn read(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<Self, Problem> {
-        if !is_json(headers) {
-            let detail = "The body has to be application/json.";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
-        }
-        let bytes = read_whole(body, limit).await?;
-        serde_json::from_slice(&bytes)
-            .map(Json)
-            .map_err(|error| Problem::bad_request(format!("The body is not what it has to be: {error}.")))
+        read_json(headers, body, limit).await.map(Json)
     }
+}
+
+impl<T: JsonSchema + 'static> Content for Unchecked<T> {
+    fn describe(generator: &mut SchemaGenerator) -> Option<Described> {
+        Some(("application/json", generator.subschema_for::<T>()))
+    }
+
+    async fn read(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<Self, Problem> {
+        read_json(headers, body, limit).await.map(|value| Self(value, PhantomData))
+    }
+}
+
+impl<T> Unchecked<T> {
+    /// The JSON as it came.
+    pub fn into_value(self) -> Value {
+        self.0
+    }
+}
+
+async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<T, Problem> {
+    if !is_json(headers) {
+        let detail = "The body has to be application/json.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let bytes = read_whole(body, limit).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(format!("The body is not what it has to be: {error}.")))
 }
 
 /// All of a body, in time.

@@ -31,7 +31,7 @@ pub struct Operation {
     /// What a token needs for it; None where none is asked for.
     pub scope: Option<Scope>,
     /// What it does, in a line.
-    pub summary: &'static str,
+    pub summary: String,
     /// The largest body it takes, in bytes.
     pub limit: u64,
     /// The query it takes.
@@ -82,7 +82,7 @@ impl Operation {
     pub fn get<Q, R, F>(
         path: &'static str,
         scope: Scope,
-        summary: &'static str,
+        summary: impl Into<String>,
         handler: impl Fn(Call<Q>) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -98,7 +98,7 @@ impl Operation {
         method: Method,
         path: &'static str,
         scope: Option<Scope>,
-        summary: &'static str,
+        summary: impl Into<String>,
         handler: impl Fn(Call<Q, B>) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -116,7 +116,7 @@ impl Operation {
             method,
             path,
             scope,
-            summary,
+            summary: summary.into(),
             limit: BODY,
             query: Q::json_schema,
             content: B::describe,

@@ -7,6 +7,7 @@ use http_body_util::Full;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::config;
 use crate::store::StoreError;
 
 /// A refusal or a failure.
@@ -138,6 +139,23 @@ impl Problem {
         response.headers_mut().extend(self.headers);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
+    }
+}
+
+impl Invalid {
+    /// What the check of a configuration found. Inside of `sent`, a path of the configuration, paths begin there.
+    pub fn of(problem: &config::Problem, sent: &str) -> Self {
+        let place = |file: &str| if problem.line > 0 { format!("{file}:{}:{}", problem.line, problem.column) } else { file.to_owned() };
+        let within = problem.path.strip_prefix(sent).filter(|_| !sent.is_empty() && problem.file.is_empty());
+        let inside = within.filter(|rest| rest.is_empty() || rest.starts_with(['.', '['])).map(|rest| rest.trim_start_matches('.'));
+        Self {
+            path: inside.unwrap_or(&problem.path).to_owned(),
+            file: Some(problem.file.as_str()).filter(|file| !file.is_empty()).map(place),
+            code: serde_json::to_value(problem.code).ok().and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default(),
+            got: problem.got.clone(),
+            want: problem.want.clone(),
+            hint: problem.hint.clone(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Admin;
 use super::content::Json;
 use super::operation::{Call, Operation};
-use super::problem::Problem;
+use super::problem::{Invalid, Problem};
 use super::scope::Scope;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, EndpointStatus, Upstream};
@@ -23,6 +23,8 @@ pub struct Status {
     revision: u64,
     /// Whether requests should be sent here.
     ready: bool,
+    /// Why the files of the configuration are not what serves: the last good ones serve. Empty if all is well.
+    refused_files: Vec<Invalid>,
     /// Seconds since it started.
     uptime_seconds: u64,
     /// Each worker, and the revision it has in hand.
@@ -116,6 +118,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION"),
             revision: snapshot.revision,
             ready: admin.readiness.get(),
+            refused_files: refused_files(admin),
             uptime_seconds: admin.readiness.uptime().as_secs(),
             workers: pinned.map(|(worker, pinned)| WorkerStatus { worker, revision: pinned.get() }).collect(),
             routes: snapshot.routes.len(),
@@ -124,6 +127,11 @@ impl Status {
             plugins: plugins(&snapshot),
         }
     }
+}
+
+fn refused_files(admin: &Admin) -> Vec<Invalid> {
+    let refused = admin.readiness.refused_files();
+    refused.iter().flat_map(|problems| problems.iter()).map(|problem| Invalid::of(problem, "")).collect()
 }
 
 fn upstreams(snapshot: &Snapshot) -> Vec<UpstreamStatus> {

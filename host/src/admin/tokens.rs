@@ -128,8 +128,7 @@ async fn create(call: Call<super::NoQuery, Json<NewToken>>) -> Result<Created<Sh
     }
     super::blocking(move || {
         let (kept, token) = make(&new.name, new.scopes, new.expires)?;
-        admin.tokens.store(&admin.store, kept.clone())?;
-        tracing::info!(by, id = kept.token.id, name = kept.token.name, "admin token made");
+        admin.tokens.store(&admin.store, kept.clone(), &by)?;
         Ok(Created(ShownToken { shown: Token::clone(&kept.token), token }))
     })
     .await
@@ -144,11 +143,10 @@ async fn revoke(call: Call) -> Result<NoContent, Problem> {
                 "It is the last token with the scope `admin`; without it nobody could make another.",
             ));
         }
-        if !admin.tokens.revoke(&admin.store, &id)? {
-            return Err(Problem::not_found(format!("There is no token {id:?}.")));
+        match admin.tokens.revoke(&admin.store, &id, &by)? {
+            true => Ok(NoContent),
+            false => Err(Problem::not_found(format!("There is no token {id:?}."))),
         }
-        tracing::info!(by, id, "admin token revoked");
-        Ok(NoContent)
     })
     .await
 }
@@ -185,7 +183,7 @@ impl Tokens {
             return Ok((tokens, None));
         }
         let (kept, token) = generate(FIRST, Scope::ALL.to_vec(), None).map_err(TokensError::Randomness)?;
-        tokens.store(store, kept)?;
+        tokens.store(store, kept, "the first start")?;
         Ok((tokens, Some(token)))
     }
 
@@ -223,14 +221,23 @@ impl Tokens {
     }
 
     /// Kept before it is shown.
-    fn store(&self, store: &Store, kept: Kept) -> Result<(), StoreError> {
-        store.write(|writing| writing.put(&kept.token.id, &kept))?;
+    fn store(&self, store: &Store, kept: Kept, by: &str) -> Result<(), StoreError> {
+        store.write(|writing| {
+            writing.put(&kept.token.id, &kept)?;
+            writing.audit(by, &format!("make token {}", kept.token), None, None)
+        })?;
         self.stored.rcu(|stored| stored.iter().cloned().chain([kept.clone()]).collect::<Vec<_>>());
         Ok(())
     }
 
-    fn revoke(&self, store: &Store, id: &str) -> Result<bool, StoreError> {
-        let was_there = store.write(|writing| writing.delete::<Kept>(id))?;
+    fn revoke(&self, store: &Store, id: &str, by: &str) -> Result<bool, StoreError> {
+        let was_there = store.write(|writing| match writing.get::<Kept>(id)? {
+            None => Ok::<_, StoreError>(false),
+            Some(kept) => {
+                writing.audit(by, &format!("revoke token {}", kept.token), None, None)?;
+                writing.delete::<Kept>(id)
+            }
+        })?;
         self.stored.rcu(|stored| stored.iter().filter(|kept| kept.token.id != id).cloned().collect::<Vec<_>>());
         Ok(was_there)
     }

@@ -1,6 +1,7 @@
 //! The check of a document: text, shape, meaning. It reports everything at once, so a broken item hides no other.
 
 mod clients;
+pub(super) mod declared;
 mod draft;
 mod gateway;
 mod healthy;
@@ -16,10 +17,13 @@ mod tests;
 mod traffic;
 mod upstreams;
 
+use std::sync::Arc;
+
 use draft::Draft;
 use names::Names;
 
 use super::holes::Holes;
+use super::made::Made;
 use super::place::Finding;
 use super::problem::{Problem, Problems};
 use super::source::Sources;
@@ -30,24 +34,31 @@ use super::{Loaded, Reviewed};
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
-/// Reads and checks `sources`. `built_ins` are the plugins that need no entry.
-pub(super) fn review(sources: Sources, built_ins: &[&str]) -> Reviewed {
+/// Reads and checks `sources` together with what was made. `built_ins` are the plugins that need no entry.
+pub(super) fn review(sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
     match Draft::read_texts(sources.files.iter().map(|source| source.text.as_str())) {
-        Some(draft) => review_whole(draft, sources, built_ins),
-        None => review_broken(sources, built_ins),
+        Some(draft) => review_draft(draft, sources, made, built_ins),
+        None => review_broken(sources, made, built_ins),
     }
 }
 
 /// The short way, for documents whose every item can be read: no tree of the whole is ever made.
-fn review_whole(draft: Draft, sources: Sources, built_ins: &[&str]) -> Reviewed {
+fn review_draft(mut draft: Draft, mut sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
+    let shadowed = declared::add_made(&mut draft, made);
+    sources.made = Arc::clone(made);
     let mut findings = Findings::default();
     shape::review_singles(&draft, &mut findings);
     findings.0.extend(review_meaning(&draft, built_ins, true, &Holes::default()));
-    conclude(draft, findings, Holes::default(), Vec::new(), sources)
+    let mut reviewed = conclude(draft, findings, Holes::default(), Vec::new(), sources);
+    if let Some(loaded) = reviewed.loaded.as_mut().filter(|_| !shadowed.is_empty()) {
+        loaded.warnings = Problems::new(std::mem::take(&mut loaded.warnings).into_iter().chain(shadowed).collect());
+    }
+    reviewed
 }
 
 /// The long way: what is broken is found with the schema and cut out, so that the rest can be reviewed.
-fn review_broken(sources: Sources, built_ins: &[&str]) -> Reviewed {
+fn review_broken(mut sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
+    sources.made = Arc::clone(made);
     let mut parsed: Vec<Parsed> = sources.files.iter().map(|source| yaml::read(&source.text)).collect();
     parsed.iter_mut().filter_map(|file| file.value.as_mut()).for_each(drop_empty_sections);
     let mut draft = read(&parsed);
@@ -58,6 +69,7 @@ fn review_broken(sources: Sources, built_ins: &[&str]) -> Reviewed {
     if !holes.is_empty() {
         draft = read(&parsed);
     }
+    declared::add_made(&mut draft, made);
     findings.0.extend(review_meaning(&draft, built_ins, whole, &holes));
     let mistakes = mistakes(&sources, parsed);
     conclude(draft, findings, holes, mistakes, sources)

@@ -10,6 +10,9 @@ use super::problem::Code;
 #[derive(Debug, Clone, PartialEq, Eq, Default, PartialOrd, Ord, Hash)]
 pub struct KeyPath(Vec<Segment>);
 
+/// The file of what came from no file: its items count among those that were made.
+pub(super) const MADE: usize = usize::MAX;
+
 /// One step of a `KeyPath`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Segment {

@@ -5,17 +5,21 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::holes::Holes;
+use super::made::{Kind, Made};
 use super::marks::Marks;
-use super::place::{Finding, KeyPath, Segment, Spot};
+use super::place::{Finding, KeyPath, MADE, Segment, Spot};
 use super::problem::Problem;
 
 pub use args::RouteArg;
 pub(super) use file::read_path;
 
 /// One text and the name it is known by.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Source {
     pub(super) name: String,
     pub(super) text: String,
@@ -31,6 +35,8 @@ pub struct Sources {
     pub(super) items: BTreeMap<&'static str, Vec<(usize, usize)>>,
     /// What the files have and the document has not.
     pub(super) holes: Holes,
+    /// What came from no file.
+    pub(super) made: Arc<Made>,
 }
 
 /// One text made ready to look places up in.
@@ -52,6 +58,11 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Source { name: name.into(), text: text.into() }
     }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 // === impl Sources ===
@@ -60,6 +71,16 @@ impl Sources {
     /// Texts whose relative paths start from `folder`.
     pub fn new(files: Vec<Source>, folder: impl Into<PathBuf>) -> Self {
         Sources { files, folder: folder.into(), ..Sources::default() }
+    }
+
+    /// The texts.
+    pub fn files(&self) -> &[Source] {
+        &self.files
+    }
+
+    /// What relative paths start from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// A path of the document, relative to the folder the document is in.
@@ -78,6 +99,7 @@ impl Sources {
             Spot::File(file, path) => (Some(file), path),
             Spot::Document(path) => self.in_file(path),
         };
+        let path = if file == Some(MADE) { self.by_name(path) } else { path };
         let mut problem = Problem::with_file("", finding.code, finding.got, finding.want);
         problem.path = path.to_string();
         problem.hint = finding.hint;
@@ -89,6 +111,17 @@ impl Sources {
         problem.file.clone_from(&source.name);
         problem.set_position(position.line, position.column, &map.lines);
         problem
+    }
+
+    // What was made is known by its names: nobody can count it.
+    fn by_name(&self, path: KeyPath) -> KeyPath {
+        let mut segments = path.segments().to_vec();
+        if let [Segment::Key(section), Segment::Index(index), ..] = &*segments
+            && let Some(name) = Kind::of_section(section).and_then(|kind| self.made.of(kind).keys().nth(*index))
+        {
+            segments[1] = Segment::Key(name.clone());
+        }
+        segments.into()
     }
 
     // Items count across all files in the document, and from its beginning in each file.

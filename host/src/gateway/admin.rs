@@ -1,7 +1,6 @@
 //! The start of the admin API: its address, its tokens, its listener.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -9,10 +8,9 @@ use arc_swap::ArcSwapOption;
 use super::{Gateway, StartError, announce, machine};
 use crate::admin::tokens::Tokens;
 use crate::admin::{self, Admin};
-use crate::store::{Store, StoreError};
 
 /// The data folder where nobody says another.
-pub const DATA: &str = "gatehouse-data";
+pub(super) const DATA: &str = "gatehouse-data";
 
 impl Gateway {
     /// Starts to listen, where there is an address for it.
@@ -23,7 +21,8 @@ impl Gateway {
         if tls.is_none() && !address.ip().is_loopback() {
             return Err(failed(format!("admin listener on {address}"), "only loopback addresses without admin.tls in the configuration"));
         }
-        let store = self.open_store()?;
+        let resources = self.resources.clone().ok_or_else(|| failed("admin listener".into(), "there is no store"))?;
+        let store = Arc::clone(&resources.store);
         let (tokens, made) = Tokens::open(token, &store).map_err(|error| failed("admin tokens".into(), error))?;
         let listener = tokio::net::TcpListener::bind(address).await.map_err(machine(format!("admin listener on {address}")))?;
         let bound = listener.local_addr().map_err(machine("admin listener"))?;
@@ -36,6 +35,8 @@ impl Gateway {
             readiness: Arc::clone(&self.readiness),
             metrics: self.shared.metrics.clone(),
             store,
+            resources,
+            changer: self.changer.clone(),
             tokens,
             current: Arc::clone(&self.shared.current),
             workers: Arc::clone(&self.shared.pinned),
@@ -46,17 +47,6 @@ impl Gateway {
         tokio::spawn(Arc::clone(&admin).serve(listener));
         self.admin = Some(admin);
         Ok(())
-    }
-
-    fn open_store(&self) -> Result<Arc<Store>, StartError> {
-        if let Some(store) = &self.store {
-            return Ok(Arc::clone(store));
-        }
-        let folder = self.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
-        let broken = |error: StoreError| failed(format!("data folder {}", folder.display()), error);
-        let store = Store::open(&folder).map(Arc::new).map_err(broken)?;
-        self.builder.rollouts.remember(Arc::clone(&store)).map_err(broken)?;
-        Ok(store)
     }
 }
 

@@ -1,27 +1,13 @@
-//! Versions of plugins in the life of the gateway: remembered before the first snapshot, adopted with each one, judged
-//! every second.
+//! Versions of plugins in the life of the gateway: adopted with each snapshot, judged every second.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admin::{DATA, failed};
-use super::{Gateway, Settings, StartError};
-use crate::snapshot::{Builder, Snapshot};
-use crate::store::{Store, StoreError};
+use super::Gateway;
+use crate::snapshot::Snapshot;
 
 /// How often candidates are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Takes up the versions that a store remembers. None where there is no store yet.
-pub fn remember(settings: &Settings, builder: &Builder) -> Result<Option<Arc<Store>>, StartError> {
-    let usual = || Store::exists(Path::new(DATA)).then(|| PathBuf::from(DATA));
-    let Some(folder) = settings.data.clone().or_else(usual) else { return Ok(None) };
-    let broken = |error: StoreError| failed(format!("data folder {}", folder.display()), error);
-    let store = Store::open(&folder).map(Arc::new).map_err(broken)?;
-    builder.rollouts.remember(Arc::clone(&store)).map_err(broken)?;
-    Ok(Some(store))
-}
 
 impl Gateway {
     /// Takes the seats of a snapshot that is about to serve.

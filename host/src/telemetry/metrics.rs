@@ -112,6 +112,7 @@ struct Config {
     router_build: Gauge,
     certificates: IntGaugeVec,
     rejects: IntCounterVec,
+    degraded: IntGauge,
 }
 
 /// Blocks of what has no labels, one for each worker.
@@ -205,6 +206,11 @@ impl Metrics {
     /// Counts a configuration that was refused. The reason is one of a closed list.
     pub fn config_rejected(&self, reason: &'static str) {
         self.shared.config.rejects.with_label_values(&[reason]).inc();
+    }
+
+    /// Notes whether the last good configuration serves in place of that of the files.
+    pub fn config_degraded(&self, degraded: bool) {
+        self.shared.config.degraded.set(degraded.into());
     }
 
     /// Publishes what somebody else counts.
@@ -357,7 +363,9 @@ impl Config {
         let router_build = Gauge::new("gatehouse_router_build_seconds", "Time to make the routes that serve ready for lookups.");
         let certificates = Opts::new("gatehouse_tls_cert_not_after", "When a certificate ends to be valid, in Unix time.");
         let rejects = Opts::new("gatehouse_config_rejects_total", "Configurations that were refused.");
+        let degraded = IntGauge::new("gatehouse_config_degraded", "1 while the files are refused and the last good configuration serves.");
         Self {
+            degraded: registered(registry, degraded),
             revision: registered(registry, revision),
             last_success: registered(registry, last_success),
             router_build: registered(registry, router_build),

@@ -10,7 +10,7 @@ use crate::config::document::{AccessLog, Admin, Client, Document, Drain, Identit
 use crate::config::yaml;
 
 /// The items of all files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Draft {
     pub(super) listeners: Vec<Slot<Listener>>,
     pub(super) upstreams: Vec<Slot<Upstream>>,
@@ -28,7 +28,7 @@ pub(super) struct Draft {
 }
 
 /// One item and where it came from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slot<T> {
     pub(super) file: usize,
     pub(super) index: usize,
@@ -36,7 +36,7 @@ pub(super) struct Slot<T> {
 }
 
 /// What is known of an item that could not be read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Broken {
     pub(super) name: Option<String>,
     pub(super) error: String,

@@ -1,6 +1,7 @@
 //! One document, or one mistake, for each kind of problem. What is expected was written by hand.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::source::{Source, Sources};
 use crate::config::{Code, Finding, KeyPath, Loaded, Problems, Reviewed, load_sources};
@@ -706,7 +707,7 @@ routes:
 
 fn review_files(texts: &[&str]) -> Reviewed {
     let files = texts.iter().enumerate().map(|(index, text)| Source::new(format!("{index}.yaml"), *text));
-    super::review(Sources::new(files.collect(), "/etc/gatehouse"), &BUILT_INS)
+    super::review(Sources::new(files.collect(), "/etc/gatehouse"), &Arc::default(), &BUILT_INS)
 }
 
 #[test]

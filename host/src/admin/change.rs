@@ -1,0 +1,161 @@
+//! What all operations have in common that change what this API made: dry runs, waiting for workers, preconditions, and
+//! what is answered.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Admin;
+use super::content::{Answer, Created, Described, Json};
+use super::operation::Call;
+use super::problem::{Invalid, Problem};
+use crate::config::units::Period;
+use crate::config::{Change, Item, Problems};
+use crate::gateway::apply::{Applied, Refused, State, Wish};
+use crate::store::revisions::Difference;
+
+/// How often workers are looked at.
+const LOOK: Duration = Duration::from_millis(2);
+/// The longest that anybody may wait for them.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How a change is to be made.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct How {
+    /// Check and build all of it, and change nothing.
+    pub dry_run: bool,
+    /// Answer once every worker has the new revision in hand, or after this time, at most 60s.
+    pub wait: Option<Period>,
+}
+
+/// What came of a change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Outcome {
+    /// The revision that has the change in it. With a dry run, the one that serves.
+    pub revision: u64,
+    /// Whether it was only tried.
+    pub dry_run: bool,
+    /// What changed, or would.
+    pub changes: Vec<Difference>,
+    /// What has no effect, or is a risk.
+    pub warnings: Vec<Invalid>,
+    /// Who has the revision in hand. New requests are served by it in any case.
+    pub workers: Workers,
+}
+
+/// Workers that have a revision in hand.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct Workers {
+    /// So many have.
+    pub serving: usize,
+    /// So many there are.
+    pub of: usize,
+}
+
+/// What is answered to a PUT: 201 where nothing was there before.
+#[derive(Debug)]
+pub struct Written {
+    /// Whether something new is there.
+    pub created: bool,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A change to be made: who, what, how.
+pub struct Order {
+    admin: Arc<Admin>,
+    by: String,
+    action: String,
+    how: How,
+    /// The path in the configuration of what was sent, if it is one resource.
+    pub sent: String,
+}
+
+impl Order {
+    /// What a call is to do.
+    pub fn of<B>(call: &Call<How, B>, action: String) -> Self {
+        Self { admin: Arc::clone(&call.admin), by: call.by(), action, how: call.query.clone(), sent: String::new() }
+    }
+
+    /// Does it, or tries to.
+    pub async fn carry_out(self, plan: impl FnOnce(&State) -> Result<Vec<Change>, Problem> + Send + 'static) -> Result<Outcome, Problem> {
+        let wish = Wish { by: self.by, action: self.action, dry_run: self.how.dry_run, plan: Box::new(plan) };
+        let Applied { revision, changes, warnings } =
+            self.admin.changer.apply(wish).await.map_err(|refused| problem(refused, &self.sent))?;
+        if let Some(wait) = self.how.wait.filter(|_| !self.how.dry_run) {
+            wait_for_workers(&self.admin, revision, Duration::from(wait).min(LONGEST)).await;
+        }
+        let warnings = warnings.iter().map(|warning| Invalid::of(warning, &self.sent)).collect();
+        let workers = workers(&self.admin, revision);
+        Ok(Outcome { revision, dry_run: self.how.dry_run, changes, warnings, workers })
+    }
+}
+
+/// The tag of a resource: the same for the same content, wherever and whenever.
+pub fn tag(item: &Item) -> String {
+    let digest = Sha256::digest(item.to_json().to_string());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Holds what a caller has seen against what is there.
+pub fn check_seen(seen: Option<&[String]>, absent: bool, there: Option<&str>) -> Result<(), Problem> {
+    if absent && there.is_some() {
+        return Err(Problem::precondition_failed("There is one already."));
+    }
+    let Some(seen) = seen else { return Ok(()) };
+    match there {
+        Some(there) if seen.iter().any(|tag| tag == there || tag == "*") => Ok(()),
+        Some(_) => Err(Problem::precondition_failed("It is no longer what it was when you looked.")),
+        None => Err(Problem::precondition_failed("It is not there.")),
+    }
+}
+
+/// Everything that is wrong with a configuration.
+pub fn invalid(problems: &Problems, sent: &str) -> Problem {
+    let errors: Vec<Invalid> = problems.iter().map(|problem| Invalid::of(problem, sent)).collect();
+    let detail = match errors.len() {
+        1 => "The configuration would be wrong in one place.".to_owned(),
+        several => format!("The configuration would be wrong in {several} places."),
+    };
+    Problem::invalid(detail, errors)
+}
+
+fn problem(refused: Refused, sent: &str) -> Problem {
+    match refused {
+        Refused::Declined(problem) => *problem,
+        Refused::Invalid(problems) => invalid(&problems, sent),
+        Refused::Store(error) => error.into(),
+        Refused::Failed(cause) => Problem::unavailable(format!("Nothing was changed: {cause}.")),
+    }
+}
+
+async fn wait_for_workers(admin: &Admin, revision: u64, most: Duration) {
+    let until = Instant::now() + most;
+    while workers(admin, revision).serving < admin.workers.len() && Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn workers(admin: &Admin, revision: u64) -> Workers {
+    Workers { serving: admin.workers.iter().filter(|pinned| pinned.get() >= revision).count(), of: admin.workers.len() }
+}
+
+impl Answer for Written {
+    fn describe(generator: &mut SchemaGenerator) -> Vec<(StatusCode, Option<Described>)> {
+        [Json::<Outcome>::describe(generator), Created::<Outcome>::describe(generator)].concat()
+    }
+
+    fn into_response(self) -> Response<Full<Bytes>> {
+        match self.created {
+            true => Created(self.outcome).into_response(),
+            false => Json(self.outcome).into_response(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Remembering what was applied: its revision, and the texts of its files. What fails here is told in the log and does
+//! not keep files from being served; only what the admin API was told is acknowledged after it is on the disk.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::prepare::Prepared;
+use super::resources::Resources;
+use crate::cli::builtin_names;
+use crate::config::text::{Sha256, Timestamp};
+use crate::config::{Declared, Sources};
+use crate::store::StoreError;
+use crate::store::revisions::Revision;
+
+/// Who changed the configuration when its files did.
+const FILES: &str = "files";
+
+/// The revision of a process that starts with these files: the last one, unless they changed meanwhile.
+pub fn next_number(last: Option<&Revision>, files: Sha256) -> u64 {
+    match last {
+        None => 1,
+        Some(last) if last.files == files => last.number,
+        Some(last) => last.number + 1,
+    }
+}
+
+/// Remembers what files declare, now that it is applied as a revision. Blocks.
+pub fn applied(resources: &Resources, config: &str, prepared: &mut Prepared, last: Option<&Revision>) {
+    let Some(texts) = prepared.texts.take() else { return };
+    let known = last.is_some_and(|last| last.files == prepared.digest);
+    let kept = known && resources.store.has_last_good() || keep_texts(resources, config, &texts);
+    match &prepared.declared {
+        None if !kept => resources.applied(Declared::of_sources(texts, &resources.made(), &builtin_names()).map(Arc::new).ok().as_ref()),
+        declared => resources.applied(declared.as_ref()),
+    }
+    if last.is_none_or(|last| last.number != prepared.snapshot.revision) {
+        let action = if last.is_none() { "start" } else { "changed" };
+        add_revision(resources, prepared, action).unwrap_or_else(|error| tracing::error!(%error, "the revision is not remembered"));
+    }
+}
+
+/// The same, where another revision served until now. Blocks.
+pub fn replaced(resources: &Resources, config: &str, prepared: &mut Prepared) {
+    match resources.store.read().and_then(|reading| reading.last_revision()) {
+        Ok(last) => applied(resources, config, prepared, last.as_ref()),
+        Err(error) => tracing::error!(%error, "the revision is not remembered"),
+    }
+}
+
+fn keep_texts(resources: &Resources, config: &str, sources: &Sources) -> bool {
+    // What came from the command line comes from there again.
+    if sources.files().is_empty() {
+        return false;
+    }
+    let kept = resources.store.keep_last_good(config, sources);
+    kept.inspect_err(|error| tracing::error!(%error, "the configuration is not remembered as the last good one")).is_ok()
+}
+
+fn add_revision(resources: &Resources, prepared: &Prepared, action: &str) -> Result<(), StoreError> {
+    let revision = Revision {
+        number: prepared.snapshot.revision,
+        at: Timestamp(SystemTime::now()),
+        by: FILES.into(),
+        action: action.into(),
+        files: prepared.digest,
+        changes: Vec::new(),
+    };
+    resources.store.write(|writing| writing.add_revision(&revision))
+}
