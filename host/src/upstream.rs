@@ -223,6 +223,13 @@ impl Upstream {
         self.outlier.count(&self.balancer, to, status, now);
     }
 
+    /// Learns that an endpoint took longer than this over a request that another one answered meanwhile.
+    pub fn outpaced(&self, slow: &InFlight, took: Duration, now: Instant) {
+        if slow.peers >= 2 && self.balancer.goes_by_latency() {
+            slow.vitals.learn(took, now);
+        }
+    }
+
     /// How it fares.
     pub fn status(&self, now: Instant) -> UpstreamStatus {
         let Siblings { circuit, caps, .. } = &**self.balancer.siblings();

@@ -6,7 +6,14 @@ use std::sync::{
 };
 use std::time::{Duration, Instant};
 
-use gatehouse_tests::{Answer, Client, Gateway, Origin, Request, Setup, get, origin::nobody, request};
+use gatehouse_tests::{
+    Answer, Client, Gateway, Origin, Request, Setup,
+    collector::{Collector, Span},
+    get,
+    origin::nobody,
+    request,
+    wire::soon,
+};
 
 /// A config with one upstream: settings of it, and its endpoints, taken in turn.
 fn config(settings: &str, endpoints: &[String]) -> String {
@@ -270,6 +277,118 @@ async fn in_an_outage_an_upstream_sees_little_more_than_its_requests() {
     assert!(seen >= 1_100, "some were tried again: {seen}");
     assert!(seen <= 1_200 + 2 * seconds, "a fifth more at most, and two a second: {seen}");
     assert!(retries(&gateway, "budget").await > 500.0, "what was not tried again is counted");
+}
+
+// === hedges ===
+
+/// An endpoint that is slow every time, and one that is not.
+async fn slow_and_quick(slow: Duration) -> (Origin, Origin) {
+    (Origin::start(move |_| Answer::ok("slow").delayed(slow)).await, Origin::saying("quick").await)
+}
+
+#[tokio::test]
+async fn a_hedge_cuts_the_tail_and_ends_what_it_has_outrun() {
+    let (slow, quick) = slow_and_quick(Duration::from_secs(5)).await;
+    let gateway = house("retry: {hedge: {after: 50ms}}", &[slow.url(), quick.url()]).await;
+    let mut longest = Duration::ZERO;
+    // One more would be over 5 %.
+    while slow.hits() == 0 {
+        let began = Instant::now();
+        assert_eq!(gateway.get("/").await.text(), "quick");
+        longest = longest.max(began.elapsed());
+    }
+    assert!((Duration::from_millis(50)..Duration::from_millis(1_000)).contains(&longest), "after 50 ms and not 5 s: {longest:?}");
+    slow.wait_until_deserted(1).await;
+    let second = quick.requests().into_iter().find(|request| request.header("x-gatehouse-attempt").is_some());
+    assert_eq!(second.expect("it is told").header("x-gatehouse-attempt").as_deref(), Some("2"));
+    assert!(retries(&gateway, "hedge").await >= 0.9);
+    assert!(gateway.metrics().await.sum("gatehouse_hedges_won_total", &[("upstream", "group")]) >= 0.9);
+    let log = gateway.access_log(2).await;
+    let hedged: Vec<_> = log.iter().filter(|entry| entry["attempts"] == 2).collect();
+    assert!(
+        !hedged.is_empty() && hedged.iter().all(|entry| entry["endpoint"].to_string().contains(&quick.address().to_string())),
+        "{log:?}"
+    );
+}
+
+#[tokio::test]
+async fn only_a_few_requests_are_hedged_and_none_that_might_do_harm() {
+    let (slow, quick) = slow_and_quick(Duration::from_millis(30)).await;
+    let gateway = house("retry: {hedge: {after: 10ms}, min_per_second: 1000}", &[slow.url(), quick.url()]).await;
+    for asked in [request("POST", "/").body("order"), request("DELETE", "/"), request("GET", "/").body("question")] {
+        for _ in 0..2 {
+            gateway.ask(Request::clone(&asked)).await;
+        }
+    }
+    assert!(retries(&gateway, "hedge").await < 0.1, "these are not");
+    for _ in 0..94 {
+        gateway.get("/").await;
+    }
+    let hedged = retries(&gateway, "hedge").await;
+    assert!((1.0..=5.0).contains(&hedged), "5 % of 100 at most: {hedged}");
+}
+
+#[tokio::test]
+async fn when_to_hedge_is_learned() {
+    // One answer in twenty-five takes long, which is less than one in twenty.
+    let calls = Arc::new(AtomicUsize::new(0));
+    let script = |calls: Arc<AtomicUsize>| {
+        move |_: &_| match calls.fetch_add(1, Ordering::Relaxed) % 25 {
+            24 => Answer::ok("served").delayed(Duration::from_millis(600)),
+            _ => Answer::ok("served"),
+        }
+    };
+    let origins = [Origin::start(script(Arc::clone(&calls))).await, Origin::start(script(Arc::clone(&calls))).await];
+    let gateway = house("retry: {hedge: {}}", &origins.each_ref().map(Origin::url)).await;
+    let mut client = Client::connect(gateway.address()).await;
+    let mut late = vec![];
+    for number in 0..250 {
+        let began = Instant::now();
+        assert_eq!(client.ask(&get("/")).await.status, 200);
+        if began.elapsed() > Duration::from_millis(500) {
+            late.push(number);
+        }
+    }
+    assert!(late.iter().all(|number| *number < 130), "once a hundred answers are known, nobody waits for the slow ones: {late:?}");
+    assert!(!late.is_empty(), "before that, somebody does");
+}
+
+// === what is told of it ===
+
+#[tokio::test]
+async fn each_try_is_a_span_with_the_endpoint_that_it_went_to() {
+    let collector = Collector::start().await;
+    let bad = Origin::start(|request| match request.header("x-slow") {
+        Some(_) => Answer::silence(),
+        None => Answer::new(503, &[], "busy"),
+    })
+    .await;
+    let good = Origin::saying("served").await;
+    for (header, settings, first) in [("x-plain", "retry: {}", "503"), ("x-slow", "retry: {hedge: {after: 50ms}}", "cancelled")] {
+        let config = config(settings, &[bad.url(), good.url()]);
+        let traces = format!("telemetry: {{traces: {{otlp: {{endpoint: \"{}\"}}, sample: 100%}}}}\n", collector.endpoint());
+        let gateway = Setup::new(&(config + &traces)).one_worker().start().await;
+        let (before, hits, mut tries) = (collector.spans().len(), bad.hits(), vec![]);
+        while bad.hits() == hits {
+            assert_eq!(gateway.ask(get("/").header(header, "1")).await.status, 200);
+        }
+        soon("the spans of a request with two tries", async {
+            while tries.len() < 2 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let spans = collector.spans().split_off(before);
+                let again = spans.iter().find(|span| span.get("http.request.resend_count") == Some("1"));
+                let Some(again) = again else { continue };
+                tries = spans.iter().filter(|span| span.kind == "client" && span.trace == again.trace).cloned().collect();
+            }
+        })
+        .await;
+        tries.sort_by_key(|span| span.start);
+        let port = |span: &Span| span.get("server.port").map(str::to_owned);
+        assert_eq!(tries[0].get("error.type"), Some(first), "{tries:#?}");
+        assert_eq!((tries[0].get("http.request.resend_count"), tries[1].get("http.response.status_code")), (None, Some("200")));
+        assert_eq!((port(&tries[0]), port(&tries[1])), (Some(bad.address().port().to_string()), Some(good.address().port().to_string())));
+        assert_eq!(tries[0].parent, tries[1].parent, "beside each other");
+    }
 }
 
 // === who else sends ===

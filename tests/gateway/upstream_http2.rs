@@ -207,6 +207,30 @@ async fn a_refused_stream_is_tried_once_more_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_body_goes_with_a_refused_request_to_the_next_endpoint() {
+    let ((refusing, streams), origin) = (resetting(7).await, Http2Origin::start(Script::default()).await);
+    let config = format!(
+        "
+        upstreams: [{{name: origin, protocol: h2, balance: {{algorithm: round_robin}}, endpoints: [{{url: \"{refusing}\"}}, {{url: \"{}\"}}]}}]
+        routes: [{{name: all, upstream: origin}}]
+        ",
+        origin.url()
+    );
+    let gateway = Setup::new(&config).one_worker().start().await;
+    for number in 0..4 {
+        let asked = match number % 2 {
+            0 => request("POST", "/").body("an order"),
+            _ => request("POST", "/").chunks(&[b"an ", b"order"]),
+        };
+        assert_eq!(gateway.ask(asked).await.status, 200);
+    }
+    assert!(streams.load(std::sync::atomic::Ordering::Relaxed) >= 2, "some were refused");
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 4, "none is lost, and none comes twice");
+    assert!(requests.iter().all(|(_, _, body)| body == "an order"), "{requests:?}");
+}
+
+#[tokio::test]
 async fn a_flood_of_resets_does_not_stop_the_gateway() {
     let (url, _) = resetting(2).await;
     let config = format!(

@@ -13,6 +13,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use super::units::Period;
+
 /// A value read from a string. The error of `FromStr` says what is wrong with it.
 pub trait Text: FromStr<Err = String> + Display {
     /// The JSON Schema `format` that stands for this parser.
@@ -101,6 +103,15 @@ pub enum HashOn {
     Cookie(String),
 }
 
+/// When a request is hedged: `p95` or `50ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// After as long as so many of a hundred answers take at most.
+    Percentile(u8),
+    /// After this time.
+    Time(Period),
+}
+
 /// Statuses of answers: `200`, `2xx` or `200-399`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statuses {
@@ -115,6 +126,7 @@ text!(Cidr, "gatehouse-cidr", "a network such as 10.0.0.0/8 or an address");
 text!(Sha256, "gatehouse-sha256", "64 hex digits");
 text!(Timestamp, "gatehouse-timestamp", "a date and time such as 2027-01-31T12:00:00Z");
 text!(LogTarget, "gatehouse-log-target", "stdout, stderr, off or the path of a file");
+text!(HedgeAfter, "gatehouse-hedge-after", "a percentile from p50 to p99, or a duration such as 50ms");
 text!(HashOn, "gatehouse-hash-on", "client, address, path, header:NAME, query:NAME or cookie:NAME");
 
 // === impl Address ===
@@ -264,6 +276,30 @@ impl Display for HashOn {
             HashOn::Header(name) => write!(f, "header:{name}"),
             HashOn::Query(name) => write!(f, "query:{name}"),
             HashOn::Cookie(name) => write!(f, "cookie:{name}"),
+        }
+    }
+}
+
+// === impl HedgeAfter ===
+
+impl FromStr for HedgeAfter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(percentile) = text.strip_prefix('p') else {
+            let time: Period = text.parse()?;
+            return if time.is_zero() { Err("no time at all".into()) } else { Ok(HedgeAfter::Time(time)) };
+        };
+        let percentile = percentile.parse().ok().filter(|percentile| (50..=99).contains(percentile));
+        percentile.map(HedgeAfter::Percentile).ok_or("not a percentile".into())
+    }
+}
+
+impl Display for HedgeAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HedgeAfter::Percentile(percentile) => write!(f, "p{percentile}"),
+            HedgeAfter::Time(time) => write!(f, "{time}"),
         }
     }
 }

@@ -19,6 +19,7 @@ const HEALTHY: (&str, &str) =
 const EJECTIONS: (&str, &str) = ("gatehouse_ejections_total", "Endpoints that went out of use for their answers.");
 const RETRIES: (&str, &str) =
     ("gatehouse_retries_total", "Requests tried again, by what their try came to; reason budget: those that were not, for too many were.");
+const HEDGES: (&str, &str) = ("gatehouse_hedges_won_total", "Hedges that were answered before the try they were to make good.");
 const PANICS: (&str, &str) = ("gatehouse_panic_picks_total", "Requests spread over all endpoints because too few were ready.");
 const CIRCUIT: (&str, &str) = ("gatehouse_circuit_state", "The circuit of an upstream: 0 closed, 1 half-open, 2 open.");
 const TRANSITIONS: (&str, &str) = ("gatehouse_circuit_transitions_total", "How often the circuit of an upstream came into a state.");
@@ -42,6 +43,7 @@ impl EndpointGauges {
             describe(TRANSITIONS, &["to", "upstream"]),
             describe(REFUSALS, &["reason", "upstream"]),
             describe(RETRIES, &["reason", "upstream"]),
+            describe(HEDGES, &["upstream"]),
         ];
         Self { endpoints, descriptions }
     }
@@ -58,6 +60,10 @@ impl Collector for EndpointGauges {
         let healthy = upstreams.iter().flat_map(|siblings| healthy(siblings)).collect();
         let ejections = upstreams.iter().flat_map(|siblings| ejections(siblings)).collect();
         let retries = upstreams.iter().flat_map(|siblings| retries(siblings)).collect();
+        let hedges = upstreams
+            .iter()
+            .filter(|siblings| siblings.hedges_won() > 0)
+            .map(|siblings| counter(vec![label("upstream", &siblings.upstream)], siblings.hedges_won()));
         let panics = upstreams
             .iter()
             .filter(|siblings| siblings.panic_picks() > 0)
@@ -73,6 +79,7 @@ impl Collector for EndpointGauges {
             family(TRANSITIONS, MetricType::COUNTER, transitions),
             family(REFUSALS, MetricType::COUNTER, refusals),
             family(RETRIES, MetricType::COUNTER, retries),
+            family(HEDGES, MetricType::COUNTER, hedges.collect()),
         ];
         families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
     }

@@ -8,6 +8,9 @@ use http::Method;
 use super::{SendError, Sent};
 
 pub mod budget;
+pub mod hedge;
+
+use hedge::Hedge;
 
 /// When a request is tried again. Upstreams that have every request tried once have none of this.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +35,8 @@ pub struct Retry {
     pub on_timeout: bool,
     /// After an answer with one of these.
     pub statuses: Box<[u16]>,
+    /// When a second endpoint is asked besides; None for never.
+    pub hedge: Option<Hedge>,
 }
 
 /// Why a request was tried again, or was not.
@@ -47,6 +52,8 @@ pub enum Reason {
     Timeout,
     /// The status of the answer.
     Status,
+    /// It was not answered for longer than most are.
+    Hedge,
     /// It was not: the budget was spent.
     Budget,
 }
@@ -76,7 +83,8 @@ impl Retry {
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Reason; 6] = [Reason::Connect, Reason::Refused, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Budget];
+    pub const ALL: [Reason; 7] =
+        [Reason::Connect, Reason::Refused, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Hedge, Reason::Budget];
 
     /// Its name in metrics.
     pub fn name(self) -> &'static str {
@@ -86,6 +94,7 @@ impl Reason {
             Reason::Reset => "reset",
             Reason::Timeout => "timeout",
             Reason::Status => "status",
+            Reason::Hedge => "hedge",
             Reason::Budget => "budget",
         }
     }
@@ -117,6 +126,7 @@ mod tests {
             on_reset: true,
             on_timeout: true,
             statuses: [502, 503, 504].into(),
+            hedge: None,
         }
     }
 

@@ -13,7 +13,7 @@ use super::caps::Caps;
 use super::circuit::Circuit;
 use super::endpoint::{Endpoint, Origin};
 use super::outlier::Reason;
-use super::retry::{self, budget::Budget};
+use super::retry::{self, budget::Budget, hedge::Latency};
 use super::vitals::SEED;
 
 /// The endpoints of one upstream, by origin.
@@ -32,6 +32,9 @@ pub struct Siblings {
     /// How many retries they bear.
     pub budget: CachePadded<Budget>,
     retries: [AtomicU64; retry::Reason::ALL.len()],
+    /// How long their answers take, where hedges go by it.
+    pub latency: CachePadded<Latency>,
+    hedges_won: AtomicU64,
     known: Mutex<HashMap<Origin, Weak<Endpoint>>>,
     ejecting: Mutex<()>,
 }
@@ -51,6 +54,8 @@ impl Siblings {
             ejections: Default::default(),
             budget: CachePadded::new(Budget::new(Instant::now())),
             retries: Default::default(),
+            latency: CachePadded::default(),
+            hedges_won: AtomicU64::default(),
             known: Mutex::default(),
             ejecting: Mutex::default(),
         }
@@ -164,6 +169,16 @@ impl Siblings {
     /// A request was tried again, or was not because there were too many.
     pub(super) fn retried(&self, reason: retry::Reason) {
         self.retries[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A hedge was the first to have a good answer.
+    pub(super) fn hedge_won(&self) {
+        self.hedges_won.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Hedges that were the first to have a good answer.
+    pub fn hedges_won(&self) -> u64 {
+        self.hedges_won.load(Ordering::Relaxed)
     }
 
     /// Retries for this reason.

@@ -49,6 +49,11 @@ impl Spare {
         Self { method, uri, headers, body }
     }
 
+    /// Whether asking twice at a time does no harm and costs little: it reads, and has no body.
+    pub fn may_hedge(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && matches!(self.body, Kept::Empty)
+    }
+
     /// The request once more; None where its body cannot be had again.
     pub fn request(&self) -> Option<Request<Body>> {
         let body = match &self.body {

@@ -16,6 +16,7 @@ use crate::telemetry::metrics::WorkerMetrics;
 use crate::telemetry::traces::{Hop, Tries};
 
 use super::credentials::send_with_token;
+use super::retry::hedge::{self, Hedge};
 use super::retry::{Reason, Retry};
 use super::send::Aim;
 use super::siblings::Siblings;
@@ -63,6 +64,9 @@ pub struct Errand<'a> {
     pub took: &'a Cell<Duration>,
 }
 
+/// The endpoints that were tried, by their serials.
+type Tried = SmallVec<[u64; 2]>;
+
 /// What a try came to.
 type Outcome = Result<Sent, SendError>;
 
@@ -76,18 +80,29 @@ impl Errand<'_> {
         let siblings = self.upstream.balancer.siblings();
         siblings.budget.request(self.began);
         let spare = Spare::of(&mut request, retry.buffer, self.upstream);
-        let outcome = self.attempt(endpoint, request, self.timeouts, self.began).await;
+        let mut tried = Tried::from_slice(&[endpoint.serial]);
+        let outcome = match retry.hedge.filter(|_| spare.may_hedge() && !self.is_upgrade) {
+            None => self.attempt(endpoint, request, self.timeouts, self.began).await,
+            Some(hedge) => Box::pin(self.hedged(retry, hedge, &spare, endpoint, &mut tried, request)).await,
+        };
         match retry.reason(&outcome, &spare.method) {
             None => outcome,
             // Boxed, because it is large and rarely needed.
-            Some(reason) => Box::pin(self.again(retry, spare, endpoint, outcome, reason)).await,
+            Some(reason) => Box::pin(self.again(retry, spare, endpoint, tried, outcome, reason)).await,
         }
     }
 
     /// Further tries, until one comes to something or there can be no other.
-    async fn again(&mut self, retry: &Retry, spare: Spare, endpoint: &mut InFlight, mut outcome: Outcome, mut reason: Reason) -> Outcome {
-        let mut tried = SmallVec::from([endpoint.serial; 1]);
-        for number in 1..retry.attempts {
+    async fn again(
+        &mut self,
+        retry: &Retry,
+        spare: Spare,
+        endpoint: &mut InFlight,
+        mut tried: Tried,
+        mut outcome: Outcome,
+        mut reason: Reason,
+    ) -> Outcome {
+        for number in tried.len() as u32..retry.attempts {
             let wait = retry.wait(number, fastrand::f64());
             let Some(mut request) = self.repeat(retry, &spare, reason, wait) else { return outcome };
             let Some(next) = self.other(&request, &tried, reason, wait).await else { return outcome };
@@ -96,7 +111,11 @@ impl Errand<'_> {
             tried.push(next.serial);
             *endpoint = next;
             let now = Instant::now();
-            self.announce(endpoint, &mut request, number + 1, now);
+            request.headers_mut().insert(ATTEMPT, HeaderValue::from(number + 1));
+            let hop = Hop { upstream: &self.upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
+            if let Some(tries) = &mut self.tries {
+                tries.resume(hop, &mut request, now);
+            }
             outcome = self.attempt(endpoint, request, self.left(now), now).await;
             match retry.reason(&outcome, &spare.method) {
                 None => return outcome,
@@ -104,6 +123,80 @@ impl Errand<'_> {
             }
         }
         outcome
+    }
+
+    /// The first try, and a second beside it once it takes long. What is not needed any more is dropped, which ends it at
+    /// its endpoint, too.
+    async fn hedged(
+        &self,
+        retry: &Retry,
+        hedge: Hedge,
+        spare: &Spare,
+        endpoint: &mut InFlight,
+        tried: &mut Tried,
+        request: Request<Body>,
+    ) -> Outcome {
+        let latency = &self.siblings().latency;
+        let mut first = Box::pin(self.attempt(endpoint, request, self.timeouts, self.began));
+        if let Some(wait) = hedge.wait(latency) {
+            if let Ok(outcome) = tokio::time::timeout(wait, &mut first).await {
+                hedge.learn(latency, self.took.get());
+                return outcome;
+            }
+            if let Some((other, request)) = self.hedge(retry, spare, tried) {
+                tried.push(other.serial);
+                let (outcome, is_second) = self.race(retry, spare, first, &other, request).await;
+                let now = Instant::now();
+                hedge.learn(latency, now - self.began);
+                if is_second {
+                    self.upstream.outpaced(endpoint, now - self.began, now);
+                    *endpoint = other;
+                }
+                return outcome;
+            }
+        }
+        let outcome = first.await;
+        hedge.learn(latency, self.took.get());
+        outcome
+    }
+
+    /// Where a second try may go beside the first: to another endpoint, or nowhere.
+    fn hedge(&self, retry: &Retry, spare: &Spare, tried: &Tried) -> Option<(InFlight, Request<Body>)> {
+        let now = Instant::now();
+        let request = spare.request().filter(|_| !self.is_resting(now))?;
+        let other = self.pick(&request, tried).filter(|other| !tried.contains(&other.serial))?;
+        let allowed = self.siblings().budget.take_hedge(now, hedge::SHARE, retry.budget, retry.min_per_second);
+        allowed.then_some((other, request))
+    }
+
+    /// The first good answer of two tries, or the last bad one; and whether it is the second's.
+    async fn race(
+        &self,
+        retry: &Retry,
+        spare: &Spare,
+        mut first: impl Future<Output = Outcome> + Unpin,
+        other: &InFlight,
+        mut request: Request<Body>,
+    ) -> (Outcome, bool) {
+        let now = Instant::now();
+        self.siblings().retried(Reason::Hedge);
+        request.headers_mut().insert(ATTEMPT, HeaderValue::from(2));
+        let tries = self.tries.as_ref().map(|tries| tries.fork(self.hop(other), &mut request, now));
+        let mut second = Box::pin(self.attempt_with(tries.as_deref(), other, request, self.left(now), now));
+        let is_good = |outcome: &Outcome| retry.reason(outcome, &spare.method).is_none();
+        tokio::select! {
+            outcome = &mut first => match is_good(&outcome) {
+                true => (outcome, false),
+                false => (second.await, true),
+            },
+            outcome = &mut second => match is_good(&outcome) {
+                true => {
+                    self.siblings().hedge_won();
+                    (outcome, true)
+                }
+                false => (first.await, false),
+            },
+        }
     }
 
     /// The request once more, if it may be sent again after that wait.
@@ -153,13 +246,8 @@ impl Errand<'_> {
         self.upstream.pick(&Asked { now: Instant::now(), tried, keys })
     }
 
-    /// Tells the endpoint, and the trace, that this is another try.
-    fn announce(&mut self, endpoint: &InFlight, request: &mut Request<Body>, number: u32, now: Instant) {
-        request.headers_mut().insert(ATTEMPT, HeaderValue::from(number));
-        if let Some(tries) = &mut self.tries {
-            let hop = Hop { upstream: &self.upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
-            tries.resume(hop, request, now);
-        }
+    fn hop<'a>(&'a self, endpoint: &'a InFlight) -> Hop<'a> {
+        Hop { upstream: &self.upstream.name, authority: &endpoint.authority, tls: endpoint.tls }
     }
 
     /// What is left of the time for all tries.
@@ -175,9 +263,20 @@ impl Errand<'_> {
 
     /// One try, which is counted and learned from.
     async fn attempt(&self, endpoint: &InFlight, request: Request<Body>, timeouts: Timeouts, began: Instant) -> Outcome {
+        self.attempt_with(self.tries.as_deref(), endpoint, request, timeouts, began).await
+    }
+
+    async fn attempt_with(
+        &self,
+        tries: Option<&Tries>,
+        endpoint: &InFlight,
+        request: Request<Body>,
+        timeouts: Timeouts,
+        began: Instant,
+    ) -> Outcome {
         self.attempts.set(self.attempts.get() + 1);
         let (connections, transport) = (self.connections, &*self.upstream.transport);
-        let (tries, has_spare) = (self.tries.as_deref(), self.retry.is_some());
+        let has_spare = self.retry.is_some();
         let aim = Aim { connections, endpoint, transport, timeouts, tries, has_spare };
         let uploading = self.uploading.clone();
         let outcome = match (&self.upstream.credentials, self.is_upgrade) {
@@ -194,6 +293,9 @@ impl Errand<'_> {
         let ended = Instant::now();
         self.took.set(ended - self.began);
         self.learn(endpoint, &outcome, began, ended - began);
+        if let Some(tries) = tries {
+            tries.end(self::outcome(&outcome), ended);
+        }
         outcome
     }
 
@@ -207,9 +309,6 @@ impl Errand<'_> {
         let is_telling = |error: &SendError| error.is_of_endpoint() && !self.is_farewell(error) && !(self.is_clients_fault)();
         if error.is_none_or(is_telling) {
             self.upstream.learn(endpoint, self.admission, status, took, began);
-        }
-        if let Some(tries) = &self.tries {
-            tries.end(self::outcome(outcome), began + took);
         }
     }
 

@@ -81,12 +81,28 @@ fn the_example_of_the_contract_is_accepted() {
 
 #[test]
 fn what_is_not_in_force_is_a_warning() {
-    let warnings = accepts(CONTRACT).warnings;
+    assert!(accepts(CONTRACT).warnings.is_empty(), "everything of the contract is");
+    let warnings = accepts("upstreams: [{name: a, discovery: {etcd: {prefix: /a/}}}]\nroutes: [{name: a, upstream: a}]").warnings;
     assert_eq!(
         printed(&warnings),
-        ["11:5: upstreams[0].retry: got retry, want to be left out: accepted, not in force in this version"],
+        ["1:24: upstreams[0].discovery: got discovery, want to be left out: accepted, not in force in this version"],
         "one for each setting"
     );
+}
+
+#[test]
+fn what_is_tried_again_has_to_make_sense() {
+    let check = |retry: &str, problem: &str| {
+        let text =
+            format!("upstreams: [{{name: a, endpoints: [{{url: 'http://a:1'}}], retry: {{{retry}}}}}]\nroutes: [{{name: a, upstream: a}}]");
+        let problems = printed(&load_files(&[&text]).expect_err("the document is wrong"));
+        assert!(problems.iter().any(|found| found.contains(problem)), "{retry}: {problems:?}");
+    };
+    check("statuses: [200]", "retry.statuses[0]: got 200, want 400 to 599");
+    check("attempts: 1, hedge: {}", "retry.hedge: got attempts of 1, want attempts of 2 or more");
+    check("hedge: {after: p100}", "a percentile from p50 to p99, or a duration such as 50ms");
+    check("hedge: {after: 0s}", "a percentile from p50 to p99, or a duration such as 50ms");
+    check("on: [never]", "retry.on[0]");
 }
 
 #[test]

@@ -223,6 +223,9 @@ fn review_retry(at: &Place<'_>, retry: &Retry, findings: &mut Findings) {
     for (index, status) in retry.statuses.iter().enumerate().filter(|(_, status)| !(400..=599).contains(*status)) {
         findings.add(Finding::new(&statuses.index(index), Code::Value, status.to_string(), "400 to 599"));
     }
+    if retry.hedge.is_some() && retry.attempts == 1 {
+        findings.add(Finding::new(&at.key("hedge"), Code::Conflict, "attempts of 1", "attempts of 2 or more"));
+    }
     if let Some(timeout) = retry.per_try_timeout {
         positive(&at.key("per_try_timeout"), timeout, findings);
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Secret;
 use super::listener::Certificate;
-use crate::config::text::{Address, HashOn, Statuses};
+use crate::config::text::{Address, HashOn, HedgeAfter, Statuses};
 use crate::config::units::{Percent, Period, Size};
 
 /// A named group of endpoints.
@@ -276,6 +276,18 @@ pub struct Retry {
     pub per_try_timeout: Option<Period>,
     /// The largest request body that is kept for another try.
     pub buffer: Size,
+    /// When a `GET` or `HEAD` that takes long is asked of a second endpoint, too, whose answer may come first; at most 5 % of
+    /// the requests are, within the budget. Off where nothing is said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
+}
+
+/// When a second endpoint is asked before the first has answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hedge {
+    /// After this time, or after as long as that share of the upstream's answers takes at most.
+    pub after: HedgeAfter,
 }
 
 /// What a request is tried again after.
@@ -455,7 +467,14 @@ impl Default for Retry {
             max_backoff: Period::millis(250),
             per_try_timeout: None,
             buffer: Size::kib(64),
+            hedge: None,
         }
+    }
+}
+
+impl Default for Hedge {
+    fn default() -> Self {
+        Hedge { after: HedgeAfter::Percentile(95) }
     }
 }
 

@@ -7,12 +7,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::document::{self, BalanceAlgorithm, RetryOn};
-use crate::config::text::HashOn as Written;
+use crate::config::text::{HashOn as Written, HedgeAfter};
 use crate::config::units::Period;
 use crate::upstream::balance::{Algorithm, HashOn, Settings};
 use crate::upstream::caps::Limits;
 use crate::upstream::circuit::Rules;
 use crate::upstream::health::Check;
+use crate::upstream::retry::hedge::Hedge;
 use crate::upstream::{Outlier, Retry, Timeouts, Transport};
 
 /// How an endpoint is chosen.
@@ -89,6 +90,7 @@ pub fn retry(configured: &document::Retry) -> Option<Retry> {
         on_reset: on(RetryOn::Reset),
         on_timeout: on(RetryOn::Timeout),
         statuses: configured.statuses.as_slice().into(),
+        hedge: configured.hedge.as_ref().map(|hedge| hedge_after(hedge.after)),
     })
 }
 
@@ -104,6 +106,13 @@ pub fn timeouts(configured: &document::UpstreamTimeouts, per_try: Option<Period>
         keep_alive: configured.keep_alive.into(),
         upgraded: configured.upgraded.into(),
         call: None,
+    }
+}
+
+fn hedge_after(configured: HedgeAfter) -> Hedge {
+    match configured {
+        HedgeAfter::Percentile(percentile) => Hedge::Quantile(f64::from(percentile) / 100.0),
+        HedgeAfter::Time(time) => Hedge::After(time.into()),
     }
 }
 

@@ -77,6 +77,14 @@ impl Tries {
         self.next(request.headers_mut(), now);
     }
 
+    /// Begins another try beside the one under way.
+    pub fn fork<B>(&self, hop: Hop<'_>, request: &mut Request<B>, now: Instant) -> Box<Self> {
+        let (exchange, resent, current) = (Exchange::new(hop, request), Cell::new(self.resent.get() + 1), Cell::new(None));
+        let tries = Self { worker: Rc::clone(&self.worker), timeline: self.timeline, parent: self.parent, exchange, resent, current };
+        tries.next(request.headers_mut(), now);
+        Box::new(tries)
+    }
+
     /// The try under way ended with this status, or for this reason without one.
     pub fn end(&self, outcome: Result<u16, &'static str>, now: Instant) {
         let Some((span, began)) = self.current.take() else { return };

@@ -15,11 +15,14 @@ pub struct Budget {
     seconds: [Second; ROOM],
 }
 
-/// One second, side by side on one cache line.
+/// One second, all of it on one cache line.
 #[derive(Default)]
+#[repr(align(32))]
 struct Second {
     requests: Count,
     retries: Count,
+    /// Those of them that were hedges.
+    hedges: Count,
 }
 
 /// A count, and above it the second that it is of.
@@ -44,17 +47,27 @@ impl Budget {
     pub fn take(&self, now: Instant, share: f64, least: u32) -> bool {
         let second = self.second(now);
         let retries = &self.at(second).retries;
-        let allowed = retries.of(second, second) < u64::from(least) || self.is_below(second, share);
+        let allowed = retries.of(second, second) < u64::from(least) || self.is_below(second, share, |each| &each.retries);
         if allowed {
             retries.add(second);
         }
         allowed
     }
 
-    fn is_below(&self, second: u32, share: f64) -> bool {
+    /// The right to one hedge: that to a retry, and while hedges are less than their own share.
+    pub fn take_hedge(&self, now: Instant, hedges: f64, share: f64, least: u32) -> bool {
+        let second = self.second(now);
+        let allowed = self.is_below(second, hedges, |each| &each.hedges) && self.take(now, share, least);
+        if allowed {
+            self.at(second).hedges.add(second);
+        }
+        allowed
+    }
+
+    fn is_below(&self, second: u32, share: f64, what: fn(&Second) -> &Count) -> bool {
         let first = second.saturating_sub(WINDOW - 1);
         let total = |count: fn(&Second) -> &Count| self.seconds.iter().map(|each| count(each).of(first, second)).sum::<u64>();
-        (total(|each| &each.retries) as f64) < total(|each| &each.requests) as f64 * share
+        (total(what) as f64) < total(|each| &each.requests) as f64 * share
     }
 
     fn second(&self, now: Instant) -> u32 {
@@ -137,6 +150,16 @@ mod tests {
         let budget = Budget::new(born);
         (0..100).for_each(|_| budget.request(born));
         assert_eq!(taken(&budget, born, 0.2, 10), 20);
+    }
+
+    #[test]
+    fn hedges_are_retries_with_a_share_of_their_own() {
+        let born = Instant::now();
+        let budget = Budget::new(born);
+        (0..100).for_each(|_| budget.request(born));
+        let hedges = (0..100).take_while(|_| budget.take_hedge(born, 0.05, 0.2, 0)).count();
+        assert_eq!((hedges, taken(&budget, born, 0.2, 0)), (5, 15));
+        assert!(!budget.take_hedge(born, 1.0, 0.2, 0), "the budget of both is spent");
     }
 
     #[test]
