@@ -85,7 +85,7 @@ fn what_is_not_in_force_is_a_warning() {
     let warnings = accepts("upstreams: [{name: a, discovery: {etcd: {prefix: /a/}}}]\nroutes: [{name: a, upstream: a}]").warnings;
     assert_eq!(
         printed(&warnings),
-        ["1:24: upstreams[0].discovery: got discovery, want to be left out: accepted, not in force in this version"],
+        ["1:23: upstreams[0].discovery: got discovery, want to be left out: accepted, not in force in this version"],
         "one for each setting"
     );
 }
