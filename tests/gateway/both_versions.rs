@@ -166,6 +166,22 @@ async fn a_reader_that_does_not_read_holds_up_the_source() {
 }
 
 #[tokio::test]
+async fn readers_that_do_not_read_hold_up_nobody_else_on_a_shared_connection() {
+    let (gateway, origin) = house(Version::Http2).await;
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut client = StreamClient::connect(gateway.address(), Version::Http2).await;
+        let body = client.ask("GET", "/download", nothing()).await.expect("an answer").into_body();
+        stalled.push((client, body));
+    }
+    soon("the source to wait", settled(&origin)).await;
+    let mut client = StreamClient::connect(gateway.address(), Version::Http1).await;
+    let answer = soon("an answer", client.ask("GET", "/download?1000000", nothing())).await.expect("an answer");
+    assert_eq!(soon("the body", answer.collect()).await.expect("a body").to_bytes().len(), 1_000_000);
+    assert_eq!(origin.connections(), 1, "all of them share one");
+}
+
+#[tokio::test]
 async fn a_gigabyte_over_http_2_leaves_memory_as_it_is() {
     const FLAT: u64 = 32 << 20;
     let (gateway, _origin) = house(Version::Http2).await;

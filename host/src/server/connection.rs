@@ -26,6 +26,10 @@ use super::{Listener, client_certificate, forwarded, proxy_protocol, request};
 
 /// Requests that one HTTP/2 client may have under way.
 const MAX_STREAMS: u32 = 200;
+/// Bytes of one body that are taken before its upstream has taken them.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Room for all streams: an upload to an upstream that does not read must not hold up the others on the connection.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 /// What HTTP/1 may buffer of a head and a body; a head may be as large as the listener allows.
 const HTTP1_BUFFER: usize = 64 << 10;
 
@@ -198,7 +202,8 @@ async fn serve_http2(new: New, io: impl Read + Write + Unpin + 'static, secure: 
         .max_header_list_size(limits.head.try_into().unwrap_or(u32::MAX))
         // A peer that is silently gone is noticed, and its streams with it.
         .keep_alive_interval(limits.idle_time)
-        .adaptive_window(true);
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     if worker.view().snapshot.allows_upgrades {
         builder.enable_connect_protocol();
     }

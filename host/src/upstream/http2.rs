@@ -24,6 +24,11 @@ use super::executor::LocalExecutor;
 
 /// Streams on one connection, where the endpoint would take more.
 const MOST_STREAMS: usize = 1_000;
+/// Bytes of one answer that are taken before its client has taken them.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Room for all streams: clients that do not read must not hold up the others on the connection. h2 also goes by it when
+/// it decides how many small frames, such as messages of gRPC, are too many.
+const CONNECTION_WINDOW: u32 = MOST_STREAMS as u32 * STREAM_WINDOW;
 /// Bytes of the head of an answer, as much as is taken in HTTP/1.1.
 const LARGEST_HEAD: u32 = 64 << 10;
 /// A connection with requests on it is asked for a sign of life this often. Servers of gRPC end one that asks them more
@@ -100,7 +105,8 @@ pub async fn handshake(io: impl Read + Write + Unpin + 'static) -> io::Result<Ht
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
-        .adaptive_window(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(LARGEST_HEAD)
         // None before the endpoint has said how many it takes: those above its limit would be refused.
         .initial_max_send_streams(0);
