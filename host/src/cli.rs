@@ -12,7 +12,9 @@ use crate::plugin::builtin;
 use crate::plugin::compile::confined;
 use crate::telemetry::log;
 
+pub mod change;
 pub mod check;
+pub mod clients;
 pub mod explain;
 pub mod keys;
 pub mod plugin;
@@ -45,7 +47,16 @@ enum Command {
     },
     /// Say which route a request takes, and why not another
     Explain(explain::ExplainArgs),
-    /// Make API keys, and what the configuration keeps of them
+    /// Say what `apply` would change in a running gateway; exit 0 if nothing, 1 if anything
+    Diff(change::DiffArgs),
+    /// Make what the admin API of a running gateway made what a file says, with a plan first
+    Apply(change::ApplyArgs),
+    /// Make what the admin API of a running gateway made what it was at a revision
+    Rollback(change::RollbackArgs),
+    /// Make, show and delete API clients of a running gateway
+    #[command(subcommand)]
+    Clients(clients::ClientsCommand),
+    /// Make API keys, for a running gateway or for a configuration
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Bring plugins into a running gateway, roll versions out and back
@@ -120,6 +131,10 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check { path } => check::run(&path, &builtin_names(), check::plugins),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Diff(arguments) => change::diff(&arguments),
+        Command::Apply(arguments) => change::apply(&arguments),
+        Command::Rollback(arguments) => change::rollback(&arguments),
+        Command::Clients(command) => clients::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Schema => schema::run(),

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use check::declared::{Declared, read_item};
 pub(crate) use check::rules;
 pub use document::Document;
-pub use made::{Change, Item, Kind, Made};
+pub use made::{Change, Item, Kind, Made, tag};
 pub use place::{Finding, KeyPath, Segment, Spot};
 pub use plugin_config::{ConfigSchema, SchemaError};
 pub use problem::{Code, Problem, Problems};

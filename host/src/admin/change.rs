@@ -9,12 +9,12 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Admin;
 use super::content::{Answer, Created, Described, Json};
 use super::operation::Call;
 use super::problem::{Invalid, Problem};
+use crate::config;
 use crate::config::units::Period;
 use crate::config::{Change, Item, Problems};
 use crate::gateway::apply::{Applied, Refused, State, Wish};
@@ -98,10 +98,9 @@ impl Order {
     }
 }
 
-/// The tag of a resource: the same for the same content, wherever and whenever.
+/// The tag of a resource.
 pub fn tag(item: &Item) -> String {
-    let digest = Sha256::digest(item.to_json().to_string());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    config::tag(&item.to_json())
 }
 
 /// Holds what a caller has seen against what is there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH, IF_NONE_MATCH};
 use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -39,6 +39,10 @@ pub enum Content {
     None,
     /// JSON.
     Json(Value),
+    /// JSON, if what is there has this tag.
+    JsonIf(Value, String),
+    /// JSON, if nothing is there yet.
+    JsonIfAbsent(Value),
     /// A component, with its signature if there is one.
     Component(Vec<u8>, Option<String>),
 }
@@ -99,6 +103,14 @@ impl Client {
         let request = match content {
             Content::None => request.body(Full::default()),
             Content::Json(value) => request.header(CONTENT_TYPE, "application/json").body(Full::from(value.to_string())),
+            Content::JsonIf(value, tag) => {
+                let request = request.header(CONTENT_TYPE, "application/json").header(IF_MATCH, tag);
+                request.body(Full::from(value.to_string()))
+            }
+            Content::JsonIfAbsent(value) => {
+                let request = request.header(CONTENT_TYPE, "application/json").header(IF_NONE_MATCH, "*");
+                request.body(Full::from(value.to_string()))
+            }
             Content::Component(bytes, signature) => {
                 let request = request.header(CONTENT_TYPE, "application/wasm");
                 let request = signature.into_iter().fold(request, |request, signature| request.header("x-gatehouse-signature", signature));

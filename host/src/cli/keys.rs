@@ -1,4 +1,7 @@
-//! `gatehouse keys`: API keys without a gateway. A key is shown once, as it is made; the configuration gets its digest.
+//! `gatehouse keys`: API keys. A key is shown once, as it is made; what is kept is its digest, by the configuration (here) or
+//! by a running gateway (`online`).
+
+mod online;
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
@@ -18,12 +21,19 @@ use crate::snapshot::build::read_secret;
 
 use super::builtin_names;
 use super::check::BAD_CONFIG;
+use super::remote::AdminArgs;
 
 /// What to do with keys.
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Make a key, show it once, and print what to put into the configuration
+    /// Make a key and show it once: for a CLIENT of a running gateway, or else with what to put into a configuration
     Create(CreateArgs),
+    /// Show the keys of a client of a running gateway, without the keys themselves
+    List(online::ListArgs),
+    /// Revoke a key of a client of a running gateway, at once
+    Revoke(online::RevokeArgs),
+    /// Make a key in place of another of a running gateway, and show it once
+    Rotate(online::RotateArgs),
     /// Print what to put into the configuration for a key that exists, read from the standard input
     Hash(HashArgs),
 }
@@ -31,11 +41,16 @@ pub enum KeysCommand {
 /// A key to be made.
 #[derive(Args)]
 pub struct CreateArgs {
+    /// A client of a running gateway, which then keeps the key; without one, nothing is asked and nothing kept
+    #[arg(value_name = "CLIENT", conflicts_with_all = ["client", "config", "pepper_file", "pepper_env"])]
+    of: Option<String>,
     /// What the key is for: 1 to 16 lower-case letters and digits, the second part of its text
     #[arg(long, default_value = "live")]
     env: Env,
     #[command(flatten)]
     entry: EntryArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 /// A key that exists.
@@ -82,7 +97,13 @@ struct Failure(String, u8);
 /// Runs one of the commands. Exit 0, 78 for a configuration that cannot be used, 1 for anything else.
 pub fn run(command: KeysCommand) -> ExitCode {
     let done = match command {
-        KeysCommand::Create(arguments) => create(&arguments),
+        KeysCommand::Create(arguments) => match &arguments.of {
+            Some(client) => online::create(client, &arguments).map_err(unreached),
+            None => create(&arguments),
+        },
+        KeysCommand::List(arguments) => online::list(&arguments).map_err(unreached),
+        KeysCommand::Revoke(arguments) => online::revoke(&arguments).map_err(unreached),
+        KeysCommand::Rotate(arguments) => online::rotate(&arguments).map_err(unreached),
         KeysCommand::Hash(arguments) => hash(&arguments),
     };
     match done {
@@ -95,6 +116,10 @@ pub fn run(command: KeysCommand) -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+fn unreached(reason: String) -> Failure {
+    Failure(reason, 1)
 }
 
 /// The key on the first line, for scripts; what is to be kept below, for people.

@@ -1,6 +1,7 @@
 //! What commands need to talk to a running gateway.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 use http::Uri;
@@ -20,6 +21,25 @@ pub struct AdminArgs {
     /// The authorities that vouch for it, instead of those that this machine trusts
     #[arg(long, value_name = "FILE")]
     admin_ca: Option<PathBuf>,
+}
+
+/// Prints what came of a command. Exit 0, or 1 with the reason on the standard error.
+pub fn finish(done: Result<String, String>) -> ExitCode {
+    match done {
+        Ok(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("gatehouse: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A name as a part of a path or a query.
+pub fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
 }
 
 impl AdminArgs {

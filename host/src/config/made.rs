@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::document::{Client, Issuer, Route, Upstream};
 
@@ -135,6 +136,12 @@ impl Item {
             Kind::Issuers => Item::Issuer(Deserialize::deserialize(value)?),
         })
     }
+}
+
+/// A tag of a resource as JSON: the same for the same content, wherever and whenever.
+pub fn tag(resource: &Value) -> String {
+    let digest = Sha256::digest(resource.to_string());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 // === impl Change ===

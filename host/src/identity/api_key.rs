@@ -36,6 +36,15 @@ pub enum Form<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Env(String);
 
+// === impl Env ===
+
+impl Env {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 // === impl ApiKey ===
 
 impl ApiKey {

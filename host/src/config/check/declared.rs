@@ -16,7 +16,7 @@ use crate::config::place::{KeyPath, MADE, Spot};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::source::{self, Sources};
 use crate::config::text;
-use crate::config::{Loaded, Reviewed};
+use crate::config::{Finding, Loaded, Reviewed};
 
 /// What files declare.
 #[derive(Debug)]
@@ -71,6 +71,31 @@ impl Declared {
 
     fn into_reviewed(self, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
         review_draft(self.draft, self.sources, made, built_ins)
+    }
+
+    /// What it declares, as resources to be made.
+    ///
+    /// # Errors
+    /// Everything that can be declared by the gateway's own files only, and names that stand twice.
+    pub fn to_made(&self) -> Result<Made, Problems> {
+        let findings: Vec<Finding> = self.draft.places_beside(&Kind::ALL.map(Kind::section)).into_iter().map(fixed).collect();
+        let mut items: Vec<Item> = self.items(Kind::Routes);
+        Kind::ALL[1..].iter().for_each(|kind| items.extend(self.items(*kind)));
+        let (count, made) = (items.len(), items.into_iter().collect::<Made>());
+        let mut problems = self.sources.locate(findings);
+        if made.iter().count() < count {
+            problems.push(Problem::with_file("", Code::DuplicateName, "a name that stands twice", "a name of its own for each"));
+        }
+        if problems.is_empty() { Ok(made) } else { Err(Problems::new(problems)) }
+    }
+
+    fn items(&self, kind: Kind) -> Vec<Item> {
+        match kind {
+            Kind::Routes => items(&self.draft.routes, Item::Route),
+            Kind::Upstreams => items(&self.draft.upstreams, Item::Upstream),
+            Kind::Clients => items(&self.draft.clients, Item::Client),
+            Kind::Issuers => items(&self.draft.issuers, Item::Issuer),
+        }
     }
 
     /// The texts it came from.
@@ -133,6 +158,15 @@ impl Declared {
     }
 }
 
+fn items<T: Clone>(slots: &[Slot<T>], item: fn(Arc<T>) -> Item) -> Vec<Item> {
+    slots.iter().filter_map(|slot| slot.item.as_ref().ok()).map(|found| item(Arc::new(found.clone()))).collect()
+}
+
+fn fixed((file, section): (usize, &'static str)) -> Finding {
+    let want = "routes, upstreams, clients or issuers: the rest is said in the gateway's own files";
+    Finding::new(Spot::File(file, KeyPath::default().key(section)), Code::UnknownKey, section, want).on_key()
+}
+
 fn names<T: Named>(slots: &[Slot<T>]) -> Vec<&str> {
     slots.iter().filter_map(Slot::name).collect()
 }
@@ -160,7 +194,7 @@ fn only<T>(mut slots: Vec<Slot<T>>) -> Option<Arc<T>> {
 }
 
 /// A finding with the path from the beginning of its item.
-fn inside(finding: crate::config::Finding) -> Problem {
+fn inside(finding: Finding) -> Problem {
     let (Spot::File(_, path) | Spot::Document(path)) = finding.spot;
     let path = KeyPath::from(path.segments().iter().skip(2).cloned().collect::<Vec<_>>());
     let mut problem = Problem::with_file("", finding.code, finding.got, finding.want);

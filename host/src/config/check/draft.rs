@@ -162,6 +162,25 @@ impl Draft {
         (document, items)
     }
 
+    /// The sections beside these that have anything in them, with their files.
+    pub(super) fn places_beside(&self, sections: &[&str]) -> Vec<(usize, &'static str)> {
+        let lists = [
+            (LISTS[0], files(&self.listeners)),
+            (LISTS[1], files(&self.upstreams)),
+            (LISTS[2], files(&self.issuers)),
+            (LISTS[3], files(&self.clients)),
+            (LISTS[4], files(&self.plugins)),
+            (LISTS[5], files(&self.routes)),
+            (SINGLES[0], files(&self.admin)),
+            (SINGLES[1], files(&self.access_log)),
+            (SINGLES[2], files(&self.drain)),
+            (SINGLES[3], files(&self.identity)),
+            (SINGLES[4], files(&self.telemetry)),
+        ];
+        let beside = lists.into_iter().filter(|(section, _)| !sections.contains(section));
+        beside.flat_map(|(section, files)| files.into_iter().map(move |file| (file, section))).collect()
+    }
+
     /// Every item that could not be read.
     pub(super) fn broken(&self) -> Vec<BrokenItem<'_>> {
         let lists = broken_in(&self.listeners, LISTS[0], true)
@@ -177,6 +196,10 @@ impl Draft {
             .chain(broken_in(&self.telemetry, SINGLES[4], false));
         lists.chain(singles).collect()
     }
+}
+
+fn files<T>(slots: &[Slot<T>]) -> std::collections::BTreeSet<usize> {
+    slots.iter().map(|slot| slot.file).collect()
 }
 
 fn read_list<T: DeserializeOwned>(slots: &mut Vec<Slot<T>>, file: usize, section: &Value) -> bool {
