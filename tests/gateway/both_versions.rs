@@ -182,6 +182,23 @@ async fn readers_that_do_not_read_hold_up_nobody_else_on_a_shared_connection() {
 }
 
 #[tokio::test]
+async fn uploads_that_nobody_reads_hold_up_no_other_of_their_client() {
+    // In HTTP/2 the upstream itself would have to have room for them.
+    let (gateway, origin) = house(Version::Http1).await;
+    let mut client = StreamClient::connect(gateway.address(), Version::Http2).await;
+    let stalled = (0..20).map(|_| {
+        let mut client = client.sharing();
+        tokio::spawn(async move { client.ask("POST", "/wait", of_length(64 << 20)).await.map(drop) })
+    });
+    let stalled: Vec<_> = stalled.collect();
+    origin.wait_for_requests(20).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let answer = soon("an answer", client.ask("PUT", "/upload", of_length(1_000_000))).await.expect("an answer");
+    assert_eq!(soon("the body", answer.collect()).await.expect("a body").to_bytes(), "1000000");
+    stalled.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn a_gigabyte_over_http_2_leaves_memory_as_it_is() {
     const FLAT: u64 = 32 << 20;
     let (gateway, _origin) = house(Version::Http2).await;

@@ -85,6 +85,16 @@ impl StreamClient {
         }
     }
 
+    /// Another one on the same connection, which closes with the first.
+    ///
+    /// # Panics
+    /// In HTTP/1.1, where there is no such thing.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        let Sender::Http2(sender) = &self.sender else { panic!("HTTP/1.1 has one request at a time") };
+        Self { sender: Sender::Http2(sender.clone()), connection: tokio::spawn(async {}) }
+    }
+
     /// Asks for something, and gives the head of the answer with the rest still to come.
     ///
     /// # Errors
