@@ -180,8 +180,8 @@ impl Watched {
             }
             self.passage.bytes.set(bytes);
         }
-        // Most receivers stop polling once they have what content-length promised.
-        if self.incoming.is_end_stream() {
+        // Most receivers stop polling once they have what content-length promised, or trailers, which are the last there is.
+        if frame.is_trailers() || self.incoming.is_end_stream() {
             self.ended();
         }
         Poll::Ready(Some(Ok(frame)))

@@ -175,3 +175,16 @@ async fn a_listener_without_http_2_does_not_speak_it() {
     assert_eq!(gateway.get("/").await.status, 200, "HTTP/1.1 is spoken");
     assert_eq!(origin.hits(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_of_the_gateways_own_to_a_head_is_its_head_alone() {
+    let gateway =
+        Gateway::start("routes: [{name: mock, match: [{path: {prefix: /mock}}], chain: [{plugin: mock, config: {body: short}}]}]").await;
+    let client = Http2::connect(gateway.address()).await;
+    for (target, status, length) in [("/nowhere", 404, None), ("/mock", 200, Some("5"))] {
+        let response = client.try_ask(head("HEAD", target), "").await.unwrap_or_else(|error| panic!("{target}: {error:?}"));
+        assert_eq!((response.status, response.text().as_str()), (status, ""), "{target}");
+        let declared = response.header("content-length");
+        assert!(declared.is_some() && (length.is_none() || declared == length), "{target}: the length is that of a GET: {declared:?}");
+    }
+}

@@ -253,6 +253,56 @@ async fn an_upload_whose_client_leaves_ends_at_the_upstream() {
 }
 
 #[tokio::test]
+async fn trailers_end_an_answer_well_and_leave_its_connection() {
+    let origin = Origin::start(|_| {
+        let head = Answer::head(200, &[("transfer-encoding", "chunked"), ("trailer", "x-sum")]);
+        head.then_chunk("part").then_send("0\r\nx-sum: 42\r\n\r\n")
+    })
+    .await;
+    let gateway = Setup::new(&config(&origin, "{first_byte: 2s}")).one_worker().start().await;
+    for asked in [get("/"), get("/").header("te", "trailers").header("connection", "te"), get("/")] {
+        assert_eq!(gateway.ask(asked).await.text(), "part");
+    }
+    let flags: Vec<_> = gateway.access_log(3).await.iter().map(|entry| entry["flags"].clone()).collect();
+    assert!(flags.iter().all(serde_json::Value::is_null), "nobody broke off: {flags:?}");
+    assert_eq!(origin.connections(), 1, "trailers are the end of an answer");
+}
+
+#[tokio::test]
+async fn an_upload_with_trailers_is_answered_in_time_or_not_at_all() {
+    let origin = Origin::start(|_| Answer::silence()).await;
+    let gateway = Gateway::start(&config(&origin, "{first_byte: 300ms}")).await;
+    let mut client = Client::connect(gateway.address()).await;
+    let began = Instant::now();
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n4\r\npart\r\n0\r\nx-sum: 42\r\n\r\n")
+        .await;
+    client.response().await.assert_problem(504, "upstream_timeout");
+    assert!(began.elapsed() < Duration::from_secs(5), "its last byte is the trailers': {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn chunks_overrule_a_length_and_other_codings_are_refused() {
+    let cases = [
+        ("content-length: 3\r\ntransfer-encoding: chunked", Some("part")),
+        ("transfer-encoding: Chunked", Some("part")),
+        ("transfer-encoding: gzip, chunked", None),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked", None),
+        ("transfer-encoding: gzip", None),
+    ];
+    for (fields, wanted) in cases {
+        let answer = Answer::raw(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")).then_chunk("part").then_send("0\r\n\r\n").then_close();
+        let origin = Origin::start(move |_| answer.clone()).await;
+        let gateway = Gateway::start(&config(&origin, "{first_byte: 2s}")).await;
+        let response = gateway.get("/").await;
+        match wanted {
+            Some(body) => assert_eq!((response.text().as_str(), response.header("content-length")), (body, None), "{fields:?}"),
+            None => response.assert_problem(502, "upstream_reset"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_interim_answer_of_the_upstream_is_not_taken_for_the_answer() {
     let origin = Origin::start(|_| {
         Answer::raw("HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")

@@ -337,7 +337,7 @@ impl http_body::Body for Answer {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 facts.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-                facts.ended = answer.body.is_end_stream();
+                facts.ended = frame.is_trailers() || answer.body.is_end_stream();
             }
             Poll::Ready(None) => facts.ended = true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}

@@ -14,6 +14,8 @@ pub struct Asked {
     pub upgrade: Option<HeaderValue>,
     /// Whether `TE` named `trailers`, so that trailers may be sent back.
     pub trailers: bool,
+    /// Whether the body is coded in a way that only the sender's next hop was to undo, and this one cannot.
+    pub is_coded: bool,
 }
 
 /// Removes the hop-by-hop fields and those that `Connection` names, and says what they asked for.
@@ -24,7 +26,12 @@ pub fn strip(headers: &mut HeaderMap) -> Asked {
     if present == 0 {
         return Asked::default();
     }
-    let mut asked = Asked { upgrade: None, trailers: present & TE != 0 && accepts_trailers(headers) };
+    let mut asked = Asked { upgrade: None, trailers: present & TE != 0 && accepts_trailers(headers), is_coded: false };
+    if present & TRANSFER_ENCODING != 0 {
+        asked.is_coded = !is_chunked(headers);
+        // Chunks overrule a length, which must not go on beside what they held (RFC 9112 §6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    }
     if present & CONNECTION != 0 && strip_named(headers) && present & UPGRADE != 0 {
         asked.upgrade = headers.remove(header::UPGRADE);
     }
@@ -84,6 +91,11 @@ fn bit(name: &str) -> u16 {
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
     headers.get_all(header::TE).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case("trailers"))
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().flat_map(tokens);
+    codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) && codings.next().is_none()
 }
 
 /// Takes `Connection` out with the fields it names; true when it names `Upgrade`.

@@ -270,6 +270,10 @@ async fn send(
     let Sent { mut response, passage } = sent.map_err(|error| failed(error, upstream, &endpoint.authority))?;
     facts.passage = Some(passage);
     let asked = hop_by_hop::strip(response.headers_mut());
+    if asked.is_coded {
+        let cause = "its body has a transfer coding that nobody asked for";
+        return Err(failed(SendError::Broken(cause.into()), upstream, &endpoint.authority));
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let agreed = match &mut facts.upgrade {
             Some(pending) => pending.agree(&mut response, asked.upgrade.as_ref(), timeouts.upgraded),
@@ -345,6 +349,10 @@ fn finish(connection: &Rc<Connection>, mut facts: Box<Facts>, mut response: Resp
         head.headers.remove(CONTENT_LENGTH);
     }
     let is_http1 = facts.version != Version::HTTP_2;
+    // hyper holds a body back from the answer to a HEAD in HTTP/1 alone; what it would have said of its length is kept.
+    if is_head && !is_http1 {
+        declare_length(&mut head.headers, &std::mem::replace(&mut body, Body::Empty));
+    }
     // After a request that could be read in two ways nothing on the connection is to be trusted.
     if is_http1 && (connection.worker.is_draining() || facts.flags.contains(Flag::BadRequest)) {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -353,6 +361,12 @@ fn finish(connection: &Rc<Connection>, mut facts: Box<Facts>, mut response: Resp
     let answer = facts.answered(head.status.as_u16(), body);
     let answer = if bodiless { answer.without_body() } else { answer };
     Response::from_parts(head, answer)
+}
+
+fn declare_length(headers: &mut HeaderMap, body: &Body) {
+    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_empty()) {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
 }
 
 impl Connection {
