@@ -18,6 +18,7 @@ mod error;
 mod modules;
 pub mod record;
 mod seat;
+pub mod signature;
 mod trial;
 pub mod upload;
 pub mod view;

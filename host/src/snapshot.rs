@@ -9,6 +9,7 @@ use crate::chain::Chain;
 use crate::identity::{Clients, Introspection, Issuers};
 use crate::plugin::Usage;
 use crate::rollout::Standings;
+use crate::rollout::signature::Signatures;
 use crate::route::Router;
 use crate::server::Listener;
 use crate::server::mirror::Mirror;
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub series: usize,
     /// How the gateway traces; None if it does not.
     pub traces: Option<traces::Settings>,
+    /// Which plugins have to be signed.
+    pub signatures: Signatures,
     /// What stood for its plugins when it was built.
     pub standings: Standings,
     /// Whether any route allows an upgrade.

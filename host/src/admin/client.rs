@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::plugins::SIGNATURE;
 use crate::pem;
 
 /// How long one call may take. Compiling a large plugin takes a while.
@@ -113,7 +114,7 @@ impl Client {
             }
             Content::Component(bytes, signature) => {
                 let request = request.header(CONTENT_TYPE, "application/wasm");
-                let request = signature.into_iter().fold(request, |request, signature| request.header("x-gatehouse-signature", signature));
+                let request = signature.into_iter().fold(request, |request, signature| request.header(SIGNATURE, signature));
                 request.body(Full::from(bytes))
             }
         };

@@ -19,6 +19,9 @@ use super::problem::{Invalid, Problem};
 use super::scope::Scope;
 use super::{Admin, blocking};
 
+/// The header with the Ed25519 signature of an upload, in Base64.
+pub const SIGNATURE: &str = "x-gatehouse-signature";
+
 /// All plugins.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Plugins {
@@ -72,10 +75,13 @@ async fn show(call: Call) -> Result<Json<PluginView>, Problem> {
 async fn upload(call: Call<NoQuery, Component>) -> Result<Created<Uploaded>, Problem> {
     let name = call.name().to_owned();
     named(&name)?;
+    let signature = call.headers.get(SIGNATURE).map(|value| value.to_str().unwrap_or_default().to_owned());
     let (admin, bytes) = (call.admin, call.body.0);
     blocking(move || {
         let builder = &admin.builder;
-        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, None)?))
+        let key = admin.current.load().signatures.check(&name, &bytes, signature.as_deref())?;
+        let signed_by = key.map(|key| key.to_string());
+        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed_by)?))
     })
     .await
 }

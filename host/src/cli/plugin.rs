@@ -1,6 +1,8 @@
 //! `gatehouse plugin`: a plugin's way into a running gateway, and out of it again.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::client::Content;
 use crate::config::units::{Percent, Period};
+use crate::rollout::signature::{self, Signer};
 use crate::rollout::upload::inspect;
 
 use super::check;
@@ -23,6 +26,8 @@ pub enum PluginCommand {
         /// The component
         file: PathBuf,
     },
+    /// Sign a component: the signature goes into FILE.sig, from where `push` and the gateway take it
+    Sign(SignArgs),
     /// Bring a component in as a new version, which serves nobody yet
     Push(PushArgs),
     /// Show all plugins, or one with its versions
@@ -31,6 +36,20 @@ pub enum PluginCommand {
     Rollout(RolloutArgs),
     /// Go back: withdraw the candidate, or return to the version before
     Rollback(NameArgs),
+}
+
+/// What to sign, and with what.
+#[derive(Args)]
+pub struct SignArgs {
+    /// The component
+    #[arg(required_unless_present = "new_key")]
+    file: Option<PathBuf>,
+    /// The file of the private key, PEM
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Make a key first, into this file
+    #[arg(long, value_name = "FILE", conflicts_with = "key", required_unless_present = "key")]
+    new_key: Option<PathBuf>,
 }
 
 /// A component to be brought in.
@@ -102,6 +121,7 @@ pub struct RolloutArgs {
 pub fn run(command: PluginCommand) -> ExitCode {
     let done = match command {
         PluginCommand::Inspect { file } => inspected(&file),
+        PluginCommand::Sign(arguments) => sign(&arguments),
         PluginCommand::Push(arguments) => push(&arguments),
         PluginCommand::List(arguments) => list(&arguments),
         PluginCommand::Rollout(arguments) => roll_out(&arguments),
@@ -126,8 +146,33 @@ fn inspected(file: &Path) -> Result<String, String> {
     Ok(serde_json::to_string_pretty(&found).unwrap_or_default())
 }
 
+fn sign(arguments: &SignArgs) -> Result<String, String> {
+    let signer = match (&arguments.key, &arguments.new_key) {
+        (Some(path), _) => Signer::read(path)?,
+        (None, Some(path)) => new_key(path)?,
+        (None, None) => return Err("say --key or --new-key".into()),
+    };
+    let mut text = format!("public key {}\n", signer.public_key());
+    if let Some(file) = &arguments.file {
+        let (signature, path) = (signer.sign(&read(file)?)?, signature::beside(file));
+        fs::write(&path, format!("{signature}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+        text.push_str(&format!("signature in {}\n", path.display()));
+    }
+    Ok(text)
+}
+
+/// Readable by nobody else, and never in place of another key.
+fn new_key(path: &Path) -> Result<Signer, String> {
+    let (signer, pem) = Signer::generate()?;
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(signer)
+}
+
 fn push(arguments: &PushArgs) -> Result<String, String> {
-    let content = Content::Component(read(&arguments.file)?, None);
+    let signature = signature::read_beside(&arguments.file).map_err(|error| error.to_string())?;
+    let content = Content::Component(read(&arguments.file)?, signature);
     let version = arguments.admin.client()?.send(Method::POST, &path(&arguments.name, "/versions"), content);
     let version = version.map_err(|error| error.to_string())?;
     let imports = texts(&version["imports"]);

@@ -102,6 +102,7 @@ fn review_meaning(draft: &Draft, built_ins: &[&str], whole: bool, holes: &Holes)
     identity::review(draft, &mut findings);
     clients::review(draft, &mut findings);
     plugins::review(draft, &names, &mut findings);
+    plugins::review_signatures(draft, &mut findings);
     routes::review(draft, &names, &mut findings);
     if holes.is_empty() {
         return findings.0;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use identity::{Algorithm, Client, ClientKey, Identity, Introspection, Issuer, Jwks, Secret};
 pub use listener::{AccessLog, Admin, Certificate, ClientAuth, ClientAuthMode, Drain, Listener, ListenerLimits, ListenerTimeouts, Tls};
-pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource};
+pub use plugin::{Grant, Isolation, OnError, Plugin, PluginLimits, PluginSource, SignaturePolicy};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
 pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, TrustParent};
 pub use traffic::{Mirror, Redirect, Rewrite, Scheme};
@@ -48,6 +48,8 @@ pub struct Document {
     pub clients: Vec<Client>,
     /// Plugins and their settings. A built-in plugin needs no entry.
     pub plugins: Vec<Plugin>,
+    /// Which plugins have to be signed, and by whom. Built-in plugins come with the gateway and are not asked.
+    pub plugin_signatures: Vec<SignaturePolicy>,
     /// Which requests go through which chain to which upstream.
     pub routes: Vec<Route>,
 }

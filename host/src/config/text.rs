@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -69,6 +71,10 @@ pub struct Cidr(pub IpNet);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sha256(pub [u8; 32]);
 
+/// An Ed25519 public key, written as 32 bytes in Base64: what `gatehouse plugin sign` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
 /// A moment, written as in RFC 3339: `2027-01-31T12:00:00Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub SystemTime);
@@ -124,6 +130,7 @@ pub struct Statuses {
 text!(Address, "gatehouse-address", "an IP address and a port such as 127.0.0.1:8080");
 text!(Cidr, "gatehouse-cidr", "a network such as 10.0.0.0/8 or an address");
 text!(Sha256, "gatehouse-sha256", "64 hex digits");
+text!(PublicKey, "gatehouse-public-key", "an Ed25519 public key, 44 characters of Base64");
 text!(Timestamp, "gatehouse-timestamp", "a date and time such as 2027-01-31T12:00:00Z");
 text!(LogTarget, "gatehouse-log-target", "stdout, stderr, off or the path of a file");
 text!(HedgeAfter, "gatehouse-hedge-after", "a percentile from p50 to p99, or a duration such as 50ms");
@@ -201,6 +208,23 @@ impl Display for Sha256 {
 impl fmt::Debug for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sha256({self})")
+    }
+}
+
+// === impl PublicKey ===
+
+impl FromStr for PublicKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = STANDARD.decode(text).map_err(|_| "not Base64")?;
+        bytes.try_into().map(PublicKey).map_err(|bytes: Vec<u8>| format!("{} bytes long, not 32", bytes.len()))
+    }
+}
+
+impl Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&STANDARD.encode(self.0))
     }
 }
 

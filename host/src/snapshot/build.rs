@@ -24,6 +24,7 @@ use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{Loader, Refusal, Usage};
+use crate::rollout::signature::Signatures;
 use crate::rollout::{Candidate, Lineup, Rollouts, Seat, Standings};
 use crate::route::Router;
 use crate::server::forwarded::Pseudonym;
@@ -136,6 +137,7 @@ impl<'a> Build<'a> {
             router,
             router_build: began.elapsed(),
             standings,
+            signatures: Signatures::new(&self.document.plugin_signatures),
             allows_upgrades: routes.iter().any(|route| !route.upgrades.is_empty()),
             routes,
             listeners: self.listeners(),

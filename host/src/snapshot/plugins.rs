@@ -12,6 +12,7 @@ use crate::config::{Code, Finding, KeyPath, Sources};
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::Artifact;
 use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, Refusal, builtin};
+use crate::rollout::signature::{self, Signatures};
 use crate::rollout::{Declared, Origin, Part, Share, Standing, Standings};
 
 use super::Builder;
@@ -108,7 +109,20 @@ impl<'a> Loading<'a> {
             return self.uploaded(plugin, path);
         }
         let (bytes, origin) = bytes(plugin, self.sources, path)?;
+        self.signed(&plugin.name, &bytes, &origin, path)?;
         Ok(Some(self.standing(&plugin.name, bytes, origin, entry)))
+    }
+
+    /// What comes from a file has to be signed, if the plugin has to.
+    fn signed(&self, name: &str, bytes: &[u8], origin: &Origin, path: &KeyPath) -> Result<(), Finding> {
+        let Origin::File(file) = origin else { return Ok(()) };
+        let refused = |reason: String| {
+            let want = format!("a component that is signed, but {reason}");
+            Finding::new(path.clone().key("source").key("file"), Code::Plugin, file.display().to_string(), want)
+        };
+        let signature = signature::read_beside(file).map_err(|error| refused(error.to_string()))?;
+        let checked = Signatures::new(&self.document.plugin_signatures).check(name, bytes, signature.as_deref());
+        checked.map(drop).map_err(|error| refused(error.to_string()))
     }
 
     fn uploaded(&self, plugin: &'a document::Plugin, path: &KeyPath) -> Result<Option<Wanted<'a>>, Finding> {

@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::drop_empty_sections;
-use crate::config::document::{AccessLog, Admin, Client, Document, Drain, Identity, Issuer, Listener, Plugin, Route, Telemetry, Upstream};
+use crate::config::document::{
+    AccessLog, Admin, Client, Document, Drain, Identity, Issuer, Listener, Plugin, Route, SignaturePolicy, Telemetry, Upstream,
+};
 use crate::config::yaml;
 
 /// The items of all files.
@@ -17,6 +19,7 @@ pub(super) struct Draft {
     pub(super) issuers: Vec<Slot<Issuer>>,
     pub(super) clients: Vec<Slot<Client>>,
     pub(super) plugins: Vec<Slot<Plugin>>,
+    pub(super) plugin_signatures: Vec<Slot<SignaturePolicy>>,
     pub(super) routes: Vec<Slot<Route>>,
     pub(super) admin: Vec<Slot<Admin>>,
     pub(super) access_log: Vec<Slot<AccessLog>>,
@@ -60,7 +63,7 @@ pub(super) trait Named {
 }
 
 /// The keys of a document whose items add up across files.
-const LISTS: [&str; 6] = ["listeners", "upstreams", "issuers", "clients", "plugins", "routes"];
+const LISTS: [&str; 7] = ["listeners", "upstreams", "issuers", "clients", "plugins", "routes", "plugin_signatures"];
 /// The keys of a document that may stand in one file only.
 pub(super) const SINGLES: [&str; 5] = ["admin", "access_log", "drain", "identity", "telemetry"];
 
@@ -113,6 +116,7 @@ impl Draft {
             "clients" => read_item(&mut self.clients, file, index, item),
             "plugins" => read_item(&mut self.plugins, file, index, item),
             "routes" => read_item(&mut self.routes, file, index, item),
+            "plugin_signatures" => read_item(&mut self.plugin_signatures, file, index, item),
             _ => false,
         };
         self.note(file, fit);
@@ -132,6 +136,7 @@ impl Draft {
             "clients" => read_list(&mut self.clients, file, section),
             "plugins" => read_list(&mut self.plugins, file, section),
             "routes" => read_list(&mut self.routes, file, section),
+            "plugin_signatures" => read_list(&mut self.plugin_signatures, file, section),
             "admin" => read_item(&mut self.admin, file, 0, section),
             "access_log" => read_item(&mut self.access_log, file, 0, section),
             "drain" => read_item(&mut self.drain, file, 0, section),
@@ -152,6 +157,7 @@ impl Draft {
             clients: healthy(self.clients, LISTS[3], &mut items),
             plugins: healthy(self.plugins, LISTS[4], &mut items),
             routes: healthy(self.routes, LISTS[5], &mut items),
+            plugin_signatures: healthy(self.plugin_signatures, LISTS[6], &mut items),
             admin: healthy(self.admin, SINGLES[0], &mut items).pop(),
             access_log: healthy(self.access_log, SINGLES[1], &mut items).pop().unwrap_or_default(),
             drain: healthy(self.drain, SINGLES[2], &mut items).pop().unwrap_or_default(),
@@ -188,7 +194,8 @@ impl Draft {
             .chain(broken_in(&self.issuers, LISTS[2], true))
             .chain(broken_in(&self.clients, LISTS[3], true))
             .chain(broken_in(&self.plugins, LISTS[4], true))
-            .chain(broken_in(&self.routes, LISTS[5], true));
+            .chain(broken_in(&self.routes, LISTS[5], true))
+            .chain(broken_in(&self.plugin_signatures, LISTS[6], true));
         let singles = broken_in(&self.admin, SINGLES[0], false)
             .chain(broken_in(&self.access_log, SINGLES[1], false))
             .chain(broken_in(&self.drain, SINGLES[2], false))

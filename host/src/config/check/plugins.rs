@@ -4,6 +4,7 @@ use super::Findings;
 use super::draft::Draft;
 use super::gateway::positive;
 use super::names::{self, Names};
+use super::rules;
 use super::upstreams::exactly_one;
 use crate::config::document::{Grant, Plugin, PluginLimits, PluginSource};
 use crate::config::place::{Finding, Place};
@@ -18,6 +19,28 @@ pub(super) fn review(draft: &Draft, names: &Names<'_>, findings: &mut Findings) 
         let list = root.key("plugins");
         review_plugin(&list.index(slot.index), plugin, names, findings);
     }
+}
+
+/// Checks who has to sign what.
+pub(super) fn review_signatures(draft: &Draft, findings: &mut Findings) {
+    for slot in &draft.plugin_signatures {
+        let Ok(policy) = &slot.item else { continue };
+        let root = Place::root(slot.file);
+        let list = root.key("plugin_signatures");
+        let at = list.index(slot.index);
+        if !is_pattern(&policy.names) {
+            let want = "the name of a plugin, in which * stands for any letters";
+            findings.add(Finding::new(&at.key("names"), Code::Value, format!("{:?}", policy.names), want));
+        }
+        if policy.keys.is_empty() {
+            findings.add(Finding::new(&at.key("keys"), Code::Missing, "no key", "a key: `gatehouse plugin sign --new-key` makes one"));
+        }
+    }
+}
+
+fn is_pattern(names: &str) -> bool {
+    let letters = names.replace('*', "");
+    rules::name(&letters).is_ok() || (letters.is_empty() && !names.is_empty())
 }
 
 fn review_plugin(at: &Place<'_>, plugin: &Plugin, names: &Names<'_>, findings: &mut Findings) {

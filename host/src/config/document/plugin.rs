@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::text::PublicKey;
 use crate::config::units::{Period, Size};
 
 /// A plugin and its settings.
@@ -43,6 +44,17 @@ pub struct PluginSource {
     /// Whatever was uploaded through the admin API: `gatehouse plugin push`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub uploaded: bool,
+}
+
+/// Plugins that have to be signed. A component of theirs without a signature by one of the keys is refused, be it a file
+/// (with its signature in `FILE.sig`) or an upload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignaturePolicy {
+    /// The names of the plugins; `*` stands for any letters.
+    pub names: String,
+    /// The public keys, each enough on its own.
+    pub keys: Vec<PublicKey>,
 }
 
 /// How instances are shared between requests.
