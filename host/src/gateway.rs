@@ -36,6 +36,7 @@ use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
 use crate::plugin::compile::{Allowance, Children, Workshop};
 use crate::rollout::Rollouts;
+use crate::rollout::gauges::RolloutGauges;
 use crate::server::listen;
 use crate::snapshot::{Builder, Snapshot};
 use crate::telemetry::access_log::Target;
@@ -131,7 +132,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     metrics.publish(Box::new(EndpointGauges::new(Arc::clone(&endpoints))));
     let builder = Arc::new(Builder {
         loader,
-        rollouts: Rollouts::default(),
+        rollouts: Arc::<Rollouts>::default(),
         endpoints,
         discovery: Discovery::default(),
         tokens: TokenSources::default(),
@@ -143,6 +144,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let config = Arc::new(settings.config);
     applied(&metrics, &snapshot);
     builder.rollouts.adopt(&snapshot);
+    metrics.publish(Box::new(RolloutGauges::new(Arc::clone(&builder.rollouts))));
     let readiness = Arc::new(Readiness::starting());
     if let Some(problems) = refused {
         tracing::error!(revision = snapshot.revision, "configuration refused, the last good one is served: {problems}");

@@ -15,6 +15,7 @@ use crate::store::{Store, StoreError};
 mod change;
 pub mod comparison;
 mod error;
+pub mod gauges;
 mod modules;
 pub mod record;
 mod seat;
@@ -53,6 +54,8 @@ struct Managed {
     seating: u64,
     trial: Trial,
     comparison: Option<Arc<Comparison>>,
+    /// How many rollouts ended how since the gateway started.
+    outcomes: BTreeMap<Outcome, u64>,
 }
 
 /// The component that the configuration declares for a plugin.
@@ -160,6 +163,7 @@ impl Managed {
         let version = choice.version;
         self.record.choice = None;
         self.record.previous = None;
+        *self.outcomes.entry(Outcome::Superseded).or_default() += 1;
         self.record.end(version, Outcome::Superseded, "the configuration declares another component since", record::now());
         true
     }

@@ -39,6 +39,7 @@ mod reload;
 mod retries;
 mod rollout;
 mod rollout_aborts;
+mod rollout_endurance;
 mod rollout_story;
 mod routing;
 mod scale;

@@ -212,6 +212,32 @@ async fn a_rollout_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn the_audit_log_says_who_did_what() {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version("plain", "two")).await;
+    site.pushed(version("plain", "two")).await;
+    site.promote(two).await;
+    site.gateway.api(request("POST", "/v1/plugins/guest/rollback")).await;
+    let audit = site.gateway.api_get("/v1/audit").await.json().to_string();
+    for said in ["as a version of plugin guest", "roll out version 2 of plugin guest: to 100%", "roll back plugin guest"] {
+        assert_eq!(audit.matches(said).count(), 1, "{said:?} once: {audit}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_tell_what_is_rolled_out_and_how_it_ended() {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version("plain", "two")).await;
+    site.roll_out(json!({"version": two, "weight": 5})).await;
+    let metrics = site.gateway.metrics().await;
+    assert_eq!(metrics.sum("gatehouse_rollout_weight", &[("plugin", "guest"), ("version", "2"), ("part", "serves")]), 5.0);
+    site.promote(two).await;
+    let metrics = site.gateway.metrics().await;
+    assert_eq!(metrics.sum("gatehouse_rollout_weight", &[]), 0.0, "nothing is tried any more");
+    assert_eq!(metrics.sum("gatehouse_rollouts_ended_total", &[("plugin", "guest"), ("outcome", "promoted")]), 1.0);
+}
+
+#[tokio::test]
 async fn all_plugins_are_listed_with_what_serves() {
     let site = Site::start(version("plain", "one")).await;
     let list = site.gateway.api_get("/v1/plugins").await.json();

@@ -76,19 +76,20 @@ async fn upload(call: Call<NoQuery, Component>) -> Result<Created<Uploaded>, Pro
     let name = call.name().to_owned();
     named(&name)?;
     let signature = call.headers.get(SIGNATURE).map(|value| value.to_str().unwrap_or_default().to_owned());
+    let by = call.by();
     let (admin, bytes) = (call.admin, call.body.0);
     blocking(move || {
         let builder = &admin.builder;
         let key = admin.current.load().signatures.check(&name, &bytes, signature.as_deref())?;
         let signed_by = key.map(|key| key.to_string());
-        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed_by)?))
+        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed_by, &by)?))
     })
     .await
 }
 
 async fn roll_out(call: Call<NoQuery, Json<Terms>>) -> Result<Json<PluginView>, Problem> {
     let (name, terms) = (call.name().to_owned(), call.body.0.clone());
-    changed(call, move |admin, _| admin.builder.rollouts.roll_out(&admin.builder.loader, &name, terms)).await
+    changed(call, move |admin, by| admin.builder.rollouts.roll_out(&admin.builder.loader, &name, terms, by)).await
 }
 
 async fn withdraw(call: Call<NoQuery, NoBody>) -> Result<Json<PluginView>, Problem> {

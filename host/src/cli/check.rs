@@ -73,5 +73,5 @@ pub fn builder() -> Result<Builder, Finding> {
     let loader = Loader::start(super::run::user_cache().as_deref(), workshop, metrics.clone())
         .map_err(|error| Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}")))?;
     let (endpoints, tokens, buckets) = (Arc::<Endpoints>::default(), TokenSources::default(), Arc::new(Table::new(1)));
-    Ok(Builder { loader, rollouts: Rollouts::default(), endpoints, discovery: Discovery::default(), tokens, metrics, buckets })
+    Ok(Builder { loader, rollouts: Arc::<Rollouts>::default(), endpoints, discovery: Discovery::default(), tokens, metrics, buckets })
 }

@@ -257,7 +257,8 @@ fn plugin(view: &Value) -> String {
 fn candidate(candidate: &Value) -> String {
     let how = if candidate["shadow"] == true { "shadows" } else { "serves" };
     let side = |side: &Value| format!("{} calls, {} faults, p99 {}", side["calls"], side["faults"], millis(&side["p99_ms"]));
-    let mut text = format!("  version {} {how} {}%, in the last {} s:\n", candidate["version"], candidate["weight"], candidate["seconds"]);
+    let weight = candidate["weight"].as_f64().unwrap_or_default();
+    let mut text = format!("  version {} {how} {weight}%, in the last {} s:\n", candidate["version"], candidate["seconds"]);
     text.push_str(&format!("    stable    {}\n    candidate {}\n", side(&candidate["stable"]), side(&candidate["candidate"])));
     if let Some(compared) = candidate["compared"].as_object() {
         text.push_str(&format!("    {} verdicts the same, {} others\n", compared["matched"], compared["mismatched"]));

@@ -24,6 +24,12 @@ enum Urgency {
     High,
 }
 
+/// Who does what, for the audit log.
+struct Deed<'a> {
+    by: &'a str,
+    action: String,
+}
+
 /// One plugin's state when a change of it began.
 struct Before {
     generation: u64,
@@ -35,11 +41,12 @@ struct Before {
 
 impl Rollouts {
     /// Tries a version on a share of the callers or on copies of requests; with all callers it becomes the stable one.
-    pub fn roll_out(&self, loader: &Loader, plugin: &str, terms: Terms) -> Result<(), RolloutError> {
+    pub fn roll_out(&self, loader: &Loader, plugin: &str, terms: Terms, by: &str) -> Result<(), RolloutError> {
         if !(0.0..=100.0).contains(&terms.weight) {
             return Err(RolloutError::Weight(terms.weight));
         }
-        self.change(loader, plugin, Urgency::None, |record, declared| {
+        let deed = Deed { by, action: format!("roll out version {} of plugin {plugin}: {}", terms.version, told(&terms)) };
+        self.change(loader, plugin, Urgency::None, Some(deed), |record, declared| {
             let version = terms.version;
             record.version(version).ok_or_else(|| RolloutError::UnknownVersion { plugin: plugin.to_owned(), version })?;
             let serving = stable(record, declared);
@@ -54,7 +61,8 @@ impl Rollouts {
 
     /// Withdraws the candidate.
     pub fn withdraw(&self, loader: &Loader, plugin: &str, by: &str) -> Result<(), RolloutError> {
-        self.change(loader, plugin, Urgency::High, |record, _| {
+        let deed = Deed { by, action: format!("withdraw the candidate of plugin {plugin}") };
+        self.change(loader, plugin, Urgency::High, Some(deed), |record, _| {
             let terms = record.candidate.take().ok_or_else(|| RolloutError::NoCandidate(plugin.to_owned()))?;
             record.end(terms.version, Outcome::Withdrawn, format!("withdrawn by {by}"), now());
             Ok(())
@@ -63,7 +71,8 @@ impl Rollouts {
 
     /// Goes back: withdraws the candidate, or makes the version before the stable one stable again.
     pub fn roll_back(&self, loader: &Loader, plugin: &str, by: &str) -> Result<(), RolloutError> {
-        self.change(loader, plugin, Urgency::High, |record, declared| {
+        let deed = Deed { by, action: format!("roll back plugin {plugin}") };
+        self.change(loader, plugin, Urgency::High, Some(deed), |record, declared| {
             if let Some(terms) = record.candidate.take() {
                 record.end(terms.version, Outcome::RolledBack, format!("rolled back by {by}"), now());
                 return Ok(());
@@ -78,14 +87,15 @@ impl Rollouts {
 
     /// Sets the seats of a plugin anew, as its versions stand.
     pub fn settle(&self, loader: &Loader, plugin: &str) -> Result<(), RolloutError> {
-        self.change(loader, plugin, Urgency::High, |_, _| Ok(()))
+        self.change(loader, plugin, Urgency::High, None, |_, _| Ok(()))
     }
 
     /// Looks at all candidates and withdraws those that have to go. To be called every second.
     pub fn judge(&self, loader: &Loader) {
         for (plugin, version, reason) in self.condemned() {
             tracing::warn!(plugin, version, reason, "plugin version withdrawn");
-            let withdrawn = self.change(loader, &plugin, Urgency::High, |record, _| {
+            let deed = Deed { by: "gatehouse", action: format!("withdraw version {version} of plugin {plugin}: {reason}") };
+            let withdrawn = self.change(loader, &plugin, Urgency::High, Some(deed), |record, _| {
                 if record.candidate.take_if(|terms| terms.version == version).is_some() {
                     record.end(version, Outcome::Aborted, reason.clone(), now());
                 }
@@ -113,10 +123,11 @@ impl Rollouts {
 
     /// Adds a version and gives it a number, or finds the one that has this component. The first version of a plugin
     /// that nothing else is declared for serves at once.
-    pub(super) fn add(&self, loader: &Loader, plugin: &str, version: Version) -> Result<Version, RolloutError> {
+    pub(super) fn add(&self, loader: &Loader, plugin: &str, version: Version, by: &str) -> Result<Version, RolloutError> {
         let sha256 = version.sha256;
         self.plugins.lock().entry(plugin.to_owned()).or_default();
-        self.change(loader, plugin, Urgency::None, |record, declared| {
+        let deed = Deed { by, action: format!("upload {sha256} as a version of plugin {plugin}") };
+        self.change(loader, plugin, Urgency::None, Some(deed), |record, declared| {
             if record.with(sha256).is_none() {
                 let number = record.add(version.clone());
                 if stable(record, declared).is_none() {
@@ -135,6 +146,7 @@ impl Rollouts {
         loader: &Loader,
         plugin: &str,
         urgency: Urgency,
+        deed: Option<Deed<'_>>,
         act: impl Fn(&mut Record, Option<Sha256Digest>) -> Result<(), RolloutError>,
     ) -> Result<(), RolloutError> {
         let _one = self.changes.lock();
@@ -149,7 +161,8 @@ impl Rollouts {
             let comparison = comparison(&record, known);
             let versions = self.versions(loader, plugin, &record, digest, comparison.as_ref())?;
             let lineups = before.seats.iter().map(|seat| versions.lineup(loader, seat)).collect::<Result<Vec<_>, _>>()?;
-            let kept = match (self.keep(plugin, &record), urgency) {
+            let deed = deed.as_ref().filter(|_| record != before.record);
+            let kept = match (self.keep(plugin, &record, deed), urgency) {
                 (Err(error), Urgency::None) => return Err(error),
                 (kept, _) => kept,
             };
@@ -195,8 +208,11 @@ impl Rollouts {
         Ok(())
     }
 
-    fn keep(&self, plugin: &str, record: &Record) -> Result<(), RolloutError> {
-        Ok(self.store()?.write(|writing| writing.put(plugin, record))?)
+    fn keep(&self, plugin: &str, record: &Record, deed: Option<&Deed<'_>>) -> Result<(), RolloutError> {
+        self.store()?.write(|writing| {
+            writing.put(plugin, record)?;
+            deed.map_or(Ok(()), |deed| Ok(writing.audit(deed.by, &deed.action, None, None)?))
+        })
     }
 
     fn versions(
@@ -264,6 +280,9 @@ impl Managed {
     }
 
     fn set(&mut self, record: Record, seats: &[Arc<Seat>], lineups: Vec<Lineup>, kept_terms: bool) {
+        if let Some(ended) = record.ended.last().filter(|ended| Some(*ended) != self.record.ended.last()) {
+            *self.outcomes.entry(ended.outcome).or_default() += 1;
+        }
         self.record = record;
         self.generation += 1;
         if !kept_terms {
@@ -297,6 +316,11 @@ impl Declared {
             false => Err(RolloutError::FileChanged(path.clone())),
         }
     }
+}
+
+fn told(terms: &Terms) -> String {
+    let to = if terms.shadow { "as a shadow of" } else { "to" };
+    format!("{to} {}%", terms.weight)
 }
 
 fn promote(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {

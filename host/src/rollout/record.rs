@@ -17,7 +17,7 @@ const MOST_VERSIONS: usize = 20;
 const MOST_ENDED: usize = 20;
 
 /// A plugin as the store keeps it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     /// The number of the version that came last.
@@ -139,7 +139,7 @@ pub struct Ended {
 }
 
 /// What became of a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was made stable.
@@ -152,6 +152,19 @@ pub enum Outcome {
     RolledBack,
     /// The configuration declares another component since.
     Superseded,
+}
+
+impl Outcome {
+    /// Its name in answers and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Promoted => "promoted",
+            Outcome::Aborted => "aborted",
+            Outcome::Withdrawn => "withdrawn",
+            Outcome::RolledBack => "rolled_back",
+            Outcome::Superseded => "superseded",
+        }
+    }
 }
 
 /// The moment, to the second.

@@ -46,7 +46,14 @@ pub struct Needed {
 impl Rollouts {
     /// Takes a component as a version of a plugin, signed by the key of this name. The same component again is the version
     /// it was before. Blocks for as long as compiling takes.
-    pub fn upload(&self, loader: &Loader, plugin: &str, bytes: &[u8], signed_by: Option<String>) -> Result<Uploaded, RolloutError> {
+    pub fn upload(
+        &self,
+        loader: &Loader,
+        plugin: &str,
+        bytes: &[u8],
+        signed_by: Option<String>,
+        by: &str,
+    ) -> Result<Uploaded, RolloutError> {
         let store = self.store()?;
         let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
         let seats = self.seats_of(plugin);
@@ -55,7 +62,7 @@ impl Rollouts {
             seats => Some(configured(loader, &artifact, seats)?),
         };
         modules::write(store, artifact.digest, bytes)?;
-        let version = self.add(loader, plugin, version(&artifact, signed_by))?;
+        let version = self.add(loader, plugin, version(&artifact, signed_by), by)?;
         Ok(Uploaded { version, needs, configurations: seats.len() })
     }
 

@@ -47,7 +47,7 @@ pub struct Builder {
     /// Loads components.
     pub loader: Loader,
     /// Knows which versions take their turns.
-    pub rollouts: Rollouts,
+    pub rollouts: Arc<Rollouts>,
     /// Keeps endpoints.
     pub endpoints: Arc<Endpoints>,
     /// Keeps what discovery finds.
