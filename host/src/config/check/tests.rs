@@ -183,7 +183,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     refuses(
         "route: []\n",
         &["1:1: route: got the unknown key \"route\", want one of access_log, admin, clients, drain, identity, issuers, listeners, \
-         plugins, routes, telemetry, upstreams (hint: did you mean routes?)"],
+         plugin_signatures, plugins, routes, telemetry, upstreams (hint: did you mean routes?)"],
     );
     refuses(
         "admin: {adress: '127.0.0.1:1'}\n",
@@ -430,7 +430,7 @@ fn exactly_one_of_several_is_asked_for() {
         "routes: [{name: a, chain: [{plugin: jwt}], match: [{headers: [{name: x}]}]}]\n",
         &["1:63: routes[0].match[0].headers[0]: got none, want exactly one of exact, regex, present"],
     );
-    refuses("plugins: [{name: a, source: {}}]\n", &["1:29: plugins[0].source: got none, want exactly one of file, oci"]);
+    refuses("plugins: [{name: a, source: {}}]\n", &["1:29: plugins[0].source: got none, want exactly one of file, oci, uploaded"]);
     refuses(
         "upstreams: [{name: a, discovery: {}}]\n",
         &["1:34: upstreams[0].discovery: got none, want exactly one of dns, etcd, register"],
