@@ -89,7 +89,7 @@ fn errors(operation: &Operation, has_body: bool) -> Vec<StatusCode> {
         errors.extend(WITH_TOKEN);
     }
     if operation.path.contains('{') {
-        errors.push(StatusCode::NOT_FOUND);
+        errors.extend([StatusCode::NOT_FOUND, StatusCode::CONFLICT]);
     }
     if has_body {
         errors.extend(WITH_BODY);

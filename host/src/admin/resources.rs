@@ -43,6 +43,7 @@ pub trait Resource: JsonSchema + Serialize + Send + 'static {
 #[serde(default, deny_unknown_fields)]
 pub struct Page {
     /// So many items at most, 1000 at most [100].
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<usize>,
     /// Those after this name: the `next` of the page before.
     pub after: Option<String>,

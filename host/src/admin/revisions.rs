@@ -26,6 +26,7 @@ const LONGEST_PAGE: usize = 1000;
 #[serde(default, deny_unknown_fields)]
 pub struct Backwards {
     /// So many items at most, 1000 at most [50].
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<usize>,
     /// Those before this one: the `next` of the page before.
     pub before: Option<u64>,

@@ -81,8 +81,10 @@ impl Record for Kept {
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// What it is for.
+    #[schemars(regex(pattern = "^[A-Za-z0-9._~-]{1,128}$"))]
     name: String,
     /// What it may do.
+    #[schemars(length(min = 1))]
     scopes: Vec<Scope>,
     /// From then on it is refused; left out, never.
     #[serde(default)]
