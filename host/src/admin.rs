@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::gateway::apply::Changer;
 use crate::gateway::resources::Resources;
@@ -52,6 +53,9 @@ use tokens::Tokens;
 
 /// How long a client may take for the head of a request, and for a handshake.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// Connections at a time; more wait until one of these ends.
+const CONNECTIONS: usize = 1024;
 
 /// What the operations work with.
 pub struct Admin {
@@ -113,13 +117,18 @@ impl Admin {
 
     /// Serves on a bound socket, for as long as the runtime lives.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
+            let place = Arc::clone(&places).acquire_owned().await;
             let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
             let admin = Arc::clone(&self);
-            tokio::spawn(async move { admin.serve_connection(stream, peer).await });
+            tokio::spawn(async move {
+                admin.serve_connection(stream, peer).await;
+                drop(place);
+            });
         }
     }
 

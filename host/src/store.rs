@@ -1,9 +1,9 @@
 //! The store: what the gateway has to remember beside the files of its configuration, in one crash-safe database in the
 //! data folder. Values are JSON in tables named by their [`Record`]; what they mean is told where they are used.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
@@ -36,10 +36,10 @@ pub trait Record: Serialize + DeserializeOwned {
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The folder cannot be made.
+    /// The folder or its file cannot be made.
     #[error("{path}: {cause}")]
     Folder {
-        /// The folder.
+        /// The folder, or the file.
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
@@ -89,7 +89,8 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         make_private(folder).map_err(|cause| StoreError::Folder { path: folder.to_owned(), cause })?;
         let path = folder.join(FILE);
-        match Database::builder().set_cache_size(CACHE).create(&path) {
+        let file = private_file(&path, false).map_err(|cause| StoreError::Folder { path: path.clone(), cause })?;
+        match Database::builder().set_cache_size(CACHE).create_file(file) {
             Ok(database) => Ok(Self { database, folder: folder.to_owned() }),
             Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path }),
             Err(cause) => Err(StoreError::Open { path, cause: Box::new(cause) }),
@@ -126,6 +127,11 @@ fn make_private(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// A file that nobody else may read, emptied if that is wanted.
+fn private_file(path: &Path, empty: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(empty).mode(0o600).open(path)
 }
 
 // === impl Reading ===

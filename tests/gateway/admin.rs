@@ -213,6 +213,14 @@ async fn it_is_served_to_the_network_with_tls_only() {
     let response = Client::over(stream).ask(&get("/v1/status").header("authorization", "Bearer the-token-of-the-tests")).await;
     assert_eq!(response.status, 200, "{}", response.text());
 
+    let renewed = Certificate::of(&["gateway.example"]);
+    std::fs::write(gateway.folder().join("admin.pem"), renewed.pem()).expect("the folder takes files");
+    std::fs::write(gateway.folder().join("admin.key"), renewed.key_pem()).expect("the folder takes files");
+    gateway.signal(libc::SIGHUP);
+    gateway.wait_for_log("of the reload", |line| line.contains("configuration applied")).await;
+    let stream = renewed.connect(([127, 0, 0, 1], port).into(), "gateway.example", &[]).await;
+    assert_eq!(Client::over(stream).ask(&get("/livez")).await.status, 200, "a renewed certificate is taken without a restart");
+
     let (code, text) = Setup::new("routes: []").arguments(&["--admin", "0.0.0.0:0"]).start_refused().await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("only loopback addresses without admin.tls"), "{text}");

@@ -31,10 +31,10 @@ pub fn operations() -> Vec<Operation> {
 
 async fn list(call: Call<Backwards>) -> Result<Json<AuditLog>, Problem> {
     let (store, page) = (Arc::clone(&call.admin.store), call.query);
+    let limit = page.limit()?;
     super::blocking(move || {
-        let mut items = store.read()?.page_back::<Entry>(page.before().as_deref(), page.limit() + 1)?;
-        let next =
-            (items.len() > page.limit()).then(|| items.pop()).flatten().and_then(|_| items.last().map(|(_, last)| last.deed.sequence));
+        let mut items = store.read()?.page_back::<Entry>(page.before().as_deref(), limit + 1)?;
+        let next = (items.len() > limit).then(|| items.pop()).flatten().and_then(|_| items.last().map(|(_, last)| last.deed.sequence));
         Ok(Json(AuditLog { items: items.into_iter().map(|(_, entry)| entry).collect(), next }))
     })
     .await

@@ -110,7 +110,7 @@ async fn list<R: Resource>(call: Call<Page>) -> Result<Json<Listed<R>>, Problem>
 }
 
 fn page_of<R: Resource>(resources: &Resources, page: &Page) -> Result<Listed<R>, Problem> {
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+    let limit = limit(page.limit, PAGE)?;
     let (declared, made) = (resources.declared().map_err(Problem::unavailable)?, resources.made());
     let mut names: Vec<&str> = declared.names(R::KIND);
     names.extend(made.of(R::KIND).keys().map(String::as_str));
@@ -126,6 +126,15 @@ fn page_of<R: Resource>(resources: &Resources, page: &Page) -> Result<Listed<R>,
         None => made.get(R::KIND, name).map(|item| (item.clone(), Origin::Made)),
     };
     Ok(Listed { items: names.iter().filter_map(find).map(entry).collect(), next })
+}
+
+/// How many items a caller wants at most.
+pub fn limit(wanted: Option<usize>, plain: usize) -> Result<usize, Problem> {
+    let limit = wanted.unwrap_or(plain);
+    match (1..=LONGEST_PAGE).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::bad_request(format!("The limit is {limit}; it has to be 1 to {LONGEST_PAGE}."))),
+    }
 }
 
 fn entry<R: JsonSchema>((item, origin): (Item, Origin)) -> Entry<R> {

@@ -17,9 +17,8 @@ use crate::gateway::apply::State;
 use crate::store::number;
 use crate::store::revisions::{NoWayBack, Revision};
 
-/// Items of a page unless the caller says otherwise, and at most.
+/// Items of a page unless the caller says otherwise.
 const PAGE: usize = 50;
-const LONGEST_PAGE: usize = 1000;
 
 /// Which page of a list that begins with the newest.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -70,8 +69,8 @@ pub fn operations() -> Vec<Operation> {
 
 impl Backwards {
     /// How many items at most.
-    pub fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE)
+    pub fn limit(&self) -> Result<usize, Problem> {
+        super::resources::limit(self.limit, PAGE)
     }
 
     /// The key that all of them are before.
@@ -82,9 +81,10 @@ impl Backwards {
 
 async fn list(call: Call<Backwards>) -> Result<Json<RevisionList>, Problem> {
     let (store, page) = (Arc::clone(&call.admin.store), call.query);
+    let limit = page.limit()?;
     super::blocking(move || {
-        let mut items = store.read()?.page_back::<Revision>(page.before().as_deref(), page.limit() + 1)?;
-        let next = (items.len() > page.limit()).then(|| items.pop()).flatten().and_then(|_| items.last().map(|(_, last)| last.number));
+        let mut items = store.read()?.page_back::<Revision>(page.before().as_deref(), limit + 1)?;
+        let next = (items.len() > limit).then(|| items.pop()).flatten().and_then(|_| items.last().map(|(_, last)| last.number));
         Ok(Json(RevisionList { items: items.into_iter().map(|(_, revision)| entry(revision)).collect(), next }))
     })
     .await

@@ -34,7 +34,11 @@ pub fn applied(resources: &Resources, config: &str, prepared: &mut Prepared, las
         declared => resources.applied(declared.as_ref()),
     }
     if last.is_none_or(|last| last.number != prepared.snapshot.revision) {
-        let action = if last.is_none() { "start" } else { "changed" };
+        let action = match last {
+            None => "start",
+            Some(_) if known => "reload",
+            Some(_) => "change",
+        };
         add_revision(resources, prepared, action).unwrap_or_else(|error| tracing::error!(%error, "the revision is not remembered"));
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Source, Sources};
 
-use super::Store;
+use super::{Store, private_file};
 
 const FILE: &str = "last-good.json";
 
@@ -42,7 +42,7 @@ impl Store {
         let (path, fresh) = (self.folder().join(FILE), self.folder().join(format!("{FILE}.new")));
         // Where they came from stays true wherever the next process starts.
         let folder = std::env::current_dir()?.join(sources.folder());
-        let mut file = BufWriter::new(File::create(&fresh)?);
+        let mut file = BufWriter::new(private_file(&fresh, true)?);
         serde_json::to_writer(&mut file, &Written { config, folder: &folder, files: sources.files() })?;
         file.flush()?;
         file.get_ref().sync_all()?;
