@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,7 +91,8 @@ impl Store {
         make_private(folder).map_err(|cause| StoreError::Folder { path: folder.to_owned(), cause })?;
         let path = folder.join(FILE);
         let file = private_file(&path, false).map_err(|cause| StoreError::Folder { path: path.clone(), cause })?;
-        match Database::builder().set_cache_size(CACHE).create_file(file) {
+        let opened = FileBackend::new(file).and_then(|file| Database::builder().set_cache_size(CACHE).create_with_backend(file));
+        match opened {
             Ok(database) => Ok(Self { database, folder: folder.to_owned() }),
             Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path }),
             Err(cause) => Err(StoreError::Open { path, cause: Box::new(cause) }),
