@@ -143,7 +143,6 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let First { prepared: Prepared { snapshot, document, files, .. }, resources, refused } = first(&settings, &builder)?;
     let config = Arc::new(settings.config);
     applied(&metrics, &snapshot);
-    builder.rollouts.adopt(&snapshot);
     metrics.publish(Box::new(RolloutGauges::new(Arc::clone(&builder.rollouts))));
     let readiness = Arc::new(Readiness::starting());
     if let Some(problems) = refused {
@@ -302,6 +301,7 @@ impl Gateway {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("signals"))?;
         let mut hangup = signal(SignalKind::hangup()).map_err(machine("signals"))?;
         self.spawn_upkeep();
+        self.adopt(&self.shared.current.load());
         self.spawn_judge();
         self.builder.discovery.settle(upstreams_of(&self.shared.current)()).await;
         self.refresh_keys();

@@ -1,7 +1,9 @@
 //! Versions of a plugin on a live gateway: uploaded, tried on some callers, promoted, rolled back, remembered.
 
+use std::time::{Duration, Instant};
+
 use gatehouse_tests::{
-    Gateway, Origin, Reload, Setup, bombs, get,
+    Gateway, Load, Origin, Reload, Setup, bombs, get,
     guests::{renamed, version},
     request,
     rollouts::{Callers, Site, config, label},
@@ -16,6 +18,7 @@ async fn a_version_is_uploaded_promoted_and_rolled_back() {
     assert_eq!(pushed.status, 201, "{}", pushed.text());
     let pushed = pushed.json();
     assert_eq!((&pushed["version"], &pushed["configurations"]), (&2.into(), &1.into()), "the declared one is version 1: {pushed}");
+    assert_eq!(site.view().await["versions"][0]["imports"], json!(["gatehouse:plugin/kv@0.1.0"]), "of the declared one, too");
     assert_eq!(pushed["imports"], json!(["gatehouse:plugin/kv@0.1.0"]));
     assert_eq!(pushed["needs"]["phases"], json!(["request", "response"]));
     assert_eq!(pushed["sha256"].as_str().map(str::len), Some(64));
@@ -76,10 +79,18 @@ async fn two_hundred_swaps_under_load_fail_no_request() {
     let site = Site::start(version("plain", "one")).await;
     let versions = [site.pushed(version("plain", "two")).await, site.pushed(version("plain", "three")).await];
     let callers = Callers::start(&site.gateway, 4);
+    let load = Load::start(site.gateway.address(), 2, Duration::from_millis(1));
+    let quiet = load.watch(Duration::from_secs(2)).await;
+    let began = Instant::now();
     for swap in 0..200 {
         site.promote(versions[swap % 2]).await;
     }
+    let swapping = load.since(began);
     let told = callers.told();
+    assert_eq!(swapping.errors, 0, "{swapping:?}");
+    // Where a request takes a millisecond and less, the machine's own noise is larger than the swaps'.
+    let limit = (2 * quiet.p99).max(Duration::from_millis(15));
+    assert!(swapping.p99 <= limit, "swaps slow requests down: {quiet:?}, then {swapping:?}");
     assert!(told.keys().all(|(status, _)| *status == 200), "every request was served, by one version in both phases: {told:?}");
     assert!(told.contains_key(&(200, "two".into())) && told.contains_key(&(200, "three".into())), "by both: {told:?}");
 }

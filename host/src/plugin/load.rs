@@ -192,6 +192,13 @@ impl Loader {
         Ok(usage)
     }
 
+    /// Makes instances of a usage that nobody calls yet. What cannot be made now is made when it is needed. Blocks.
+    pub fn warm(&self, usage: &Usage) {
+        if let Err(refusal) = wait_for(usage.warm()) {
+            tracing::warn!(plugin = %usage.plugin.name, version = %usage.plugin.version, %refusal, "no instances made ahead");
+        }
+    }
+
     /// The JSON Schema of the component's configuration, if it has one. Blocks as `usage` does, and does not look at the
     /// configuration in `spec`.
     pub fn config_schema(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Option<String>, Refusal> {

@@ -122,7 +122,8 @@ impl Pools {
 
     fn idle(&self, usage: &Arc<Usage>) -> Option<Box<Instance>> {
         self.with_slot(usage, |slot| {
-            let idle = slot.idle.pop();
+            // Of a version that was just rolled out, some are made ahead.
+            let idle = slot.idle.pop().or_else(|| usage.ready.pop());
             slot.busy += usize::from(idle.is_some());
             idle
         })

@@ -107,6 +107,16 @@ impl Usage {
         Ok(usage)
     }
 
+    /// Makes instances ahead of the first requests, so that those do not pay for a version that is new to them.
+    pub(super) async fn warm(&self) -> Result<(), Fault> {
+        while self.ready.len() < FIRST_DEPTH.min(self.limits.instances.div_ceil(2)) {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Ok(()) };
+            let (instance, _) = Instance::make(self, permit).await?;
+            let _ = self.ready.push(Box::new(instance));
+        }
+        Ok(())
+    }
+
     /// Asks an instance that is not configured for the schema of its configuration.
     pub(super) async fn config_schema(parts: Parts) -> Result<Option<String>, Fault> {
         let usage = Self::from_parts(parts);

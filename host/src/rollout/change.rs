@@ -1,6 +1,7 @@
 //! Changes of versions: rolled out, withdrawn, gone back. Each is made durable, then all seats of the plugin are set;
 //! requests that began go on with the version they began with. Blocks; none of it is on a request's path.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use super::record::{Choice, Outcome, Record, Source, Terms, Version, now};
 use super::seat::{Candidate, Lineup, Part, Seat, Share};
 use super::trial::Trial;
 use super::{Declared, Managed, Origin, RolloutError, Rollouts, comparison, modules, stable, trying, watch};
+
+/// Seats of a plugin up to which instances are made ahead.
+const MOST_WARM: usize = 16;
 
 /// Whether a change may be made even where it cannot be remembered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,13 +158,14 @@ impl Rollouts {
             let before = self.before(plugin)?;
             let mut record = before.record.clone();
             let digest = before.declared.as_ref().map(|declared| declared.digest);
-            self.number_declared(plugin, &mut record, before.declared.as_ref())?;
+            self.number_declared(loader, plugin, &mut record, before.declared.as_ref())?;
             act(&mut record, digest)?;
             let kept_terms = record.candidate == before.record.candidate;
             let known = self.plugins.lock().get(plugin).and_then(|managed| managed.comparison.clone()).filter(|_| kept_terms);
             let comparison = comparison(&record, known);
             let versions = self.versions(loader, plugin, &record, digest, comparison.as_ref())?;
             let lineups = before.seats.iter().map(|seat| versions.lineup(loader, seat)).collect::<Result<Vec<_>, _>>()?;
+            warm(loader, &before.seats, &lineups);
             let deed = deed.as_ref().filter(|_| record != before.record);
             let kept = match (self.keep(plugin, &record, deed), urgency) {
                 (Err(error), Urgency::None) => return Err(error),
@@ -173,7 +178,9 @@ impl Rollouts {
             }
             managed.comparison = comparison;
             managed.set(record, &before.seats, lineups, kept_terms);
+            let idle = idle(&before.record, &plugins);
             drop(plugins);
+            idle.into_iter().for_each(|digest| modules::remove(self.store.get(), digest));
             loader.sweep();
             return kept;
         }
@@ -192,9 +199,10 @@ impl Rollouts {
     }
 
     /// The declared component is a version like others, so that one can go back to it.
-    fn number_declared(&self, plugin: &str, record: &mut Record, declared: Option<&Declared>) -> Result<(), RolloutError> {
+    fn number_declared(&self, loader: &Loader, plugin: &str, record: &mut Record, declared: Option<&Declared>) -> Result<(), RolloutError> {
         let Some(declared) = declared.filter(|declared| record.with(declared.digest.into()).is_none()) else { return Ok(()) };
-        let (bytes, imports) = (declared.bytes(plugin)?, Vec::new());
+        let (bytes, artifact) = (declared.bytes(plugin)?, loader.known(declared.digest));
+        let imports = artifact.map(|artifact| artifact.imports.clone()).unwrap_or_default();
         modules::write(self.store()?, declared.digest, &bytes)?;
         record.add(Version {
             version: 0,
@@ -316,6 +324,23 @@ impl Declared {
             false => Err(RolloutError::FileChanged(path.clone())),
         }
     }
+}
+
+/// Makes instances of usages that are new on their seats, ahead of requests. Where there are many seats, each has few.
+fn warm(loader: &Loader, seats: &[Arc<Seat>], lineups: &[Lineup]) {
+    if seats.len() > MOST_WARM {
+        return;
+    }
+    for (seat, lineup) in seats.iter().zip(lineups) {
+        let known: Vec<u64> = seat.now().usages().map(|usage| usage.serial).collect();
+        lineup.usages().filter(|usage| !known.contains(&usage.serial)).for_each(|usage| loader.warm(usage));
+    }
+}
+
+/// Components of versions that were there before and are not any more, of this plugin or another.
+fn idle(before: &Record, plugins: &BTreeMap<String, Managed>) -> Vec<Sha256Digest> {
+    let used = |digest: Sha256| plugins.values().any(|managed| managed.record.with(digest).is_some());
+    before.versions.iter().filter(|version| !used(version.sha256)).map(|version| Sha256Digest(version.sha256.0)).collect()
 }
 
 fn told(terms: &Terms) -> String {

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::plugin::compile::Sha256Digest;
 use crate::store::Store;
@@ -24,6 +25,14 @@ pub fn write(store: &Store, digest: Sha256Digest, bytes: &[u8]) -> Result<(), Ro
 /// The component of a digest.
 pub fn read(store: &Store, digest: Sha256Digest) -> Result<Vec<u8>, RolloutError> {
     read_from(&folder(store), digest).map_err(|cause| RolloutError::Module { digest: digest.to_string(), cause })
+}
+
+/// Removes a component that no version has any more.
+pub fn remove(store: Option<&Arc<Store>>, digest: Sha256Digest) {
+    let Some(path) = store.map(|store| folder(store).join(name(digest))) else { return };
+    if let Err(error) = fs::remove_file(&path) {
+        tracing::warn!(%error, path = %path.display(), "component that no version needs is not removed");
+    }
 }
 
 /// Removes what no record points at: old versions, and what a crash left half-written.
