@@ -244,7 +244,7 @@ async fn revisions_lead_back() {
     let numbers: Vec<_> = list["items"].as_array().expect("items").iter().map(|item| item["number"].as_u64().unwrap()).collect();
     assert_eq!((numbers.as_slice(), &list["next"]), (&[4, 3, 2][..], &2.into()), "{list}");
     let third = gateway.api_get("/v1/revisions/3").await.json();
-    let change = &third["changes"][0];
+    let change = &third["differences"][0];
     assert_eq!(
         (&change["before"]["match"][0]["path"]["prefix"], &change["after"]["match"][0]["path"]["prefix"]),
         (&"/one".into(), &"/two".into())

@@ -22,6 +22,8 @@ use crate::store::revisions::Difference;
 
 /// How often workers are looked at.
 const LOOK: Duration = Duration::from_millis(2);
+/// Changes that an answer shows; the revision shows all.
+const SHOWN: usize = 1000;
 /// The longest that anybody may wait for them.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -42,8 +44,10 @@ pub struct Outcome {
     pub revision: u64,
     /// Whether it was only tried.
     pub dry_run: bool,
-    /// What changed, or would.
+    /// What changed, or would: the first thousand.
     pub changes: Vec<Difference>,
+    /// How many changes there are in all.
+    pub total: usize,
     /// What has no effect, or is a risk.
     pub warnings: Vec<Invalid>,
     /// Who has the revision in hand. New requests are served by it in any case.
@@ -87,14 +91,15 @@ impl Order {
     /// Does it, or tries to.
     pub async fn carry_out(self, plan: impl FnOnce(&State) -> Result<Vec<Change>, Problem> + Send + 'static) -> Result<Outcome, Problem> {
         let wish = Wish { by: self.by, action: self.action, dry_run: self.how.dry_run, plan: Box::new(plan) };
-        let Applied { revision, changes, warnings } =
+        let Applied { revision, mut changes, warnings } =
             self.admin.changer.apply(wish).await.map_err(|refused| problem(refused, &self.sent))?;
         if let Some(wait) = self.how.wait.filter(|_| !self.how.dry_run) {
             wait_for_workers(&self.admin, revision, Duration::from(wait).min(LONGEST)).await;
         }
         let warnings = warnings.iter().map(|warning| Invalid::of(warning, &self.sent)).collect();
-        let workers = workers(&self.admin, revision);
-        Ok(Outcome { revision, dry_run: self.how.dry_run, changes, warnings, workers })
+        let (total, workers) = (changes.len(), workers(&self.admin, revision));
+        changes.truncate(SHOWN);
+        Ok(Outcome { revision, dry_run: self.how.dry_run, changes, total, warnings, workers })
     }
 }
 

@@ -11,11 +11,10 @@ use super::content::Json;
 use super::operation::{Call, Operation};
 use super::problem::Problem;
 use super::scope::Scope;
-use crate::config::text::{Sha256, Timestamp};
 use crate::config::{Change, Item, Kind};
 use crate::gateway::apply::State;
 use crate::store::number;
-use crate::store::revisions::{NoWayBack, Revision};
+use crate::store::revisions::{Difference, Differences, NoWayBack, Revision};
 
 /// Items of a page unless the caller says otherwise.
 const PAGE: usize = 50;
@@ -35,26 +34,19 @@ pub struct Backwards {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RevisionList {
     /// The revisions.
-    items: Vec<RevisionEntry>,
+    items: Vec<Revision>,
     /// Where the next page begins; null if this is the last.
     next: Option<u64>,
 }
 
-/// One revision of a list.
+/// A revision, and what changed with it.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct RevisionEntry {
-    /// Its number.
-    number: u64,
-    /// When it was applied.
-    at: Timestamp,
-    /// Who did it: a token by name and id, or `files`.
-    by: String,
-    /// What they did.
-    action: String,
-    /// A digest of what the files declared.
-    files: Sha256,
-    /// Resources that changed.
-    changes: usize,
+pub struct ShownRevision {
+    /// When, by whom, why.
+    #[serde(flatten)]
+    revision: Revision,
+    /// What changed of the resources that the admin API made.
+    differences: Vec<Difference>,
 }
 
 /// What the API does with revisions.
@@ -85,21 +77,19 @@ async fn list(call: Call<Backwards>) -> Result<Json<RevisionList>, Problem> {
     super::blocking(move || {
         let mut items = store.read()?.page_back::<Revision>(page.before().as_deref(), limit + 1)?;
         let next = (items.len() > limit).then(|| items.pop()).flatten().and_then(|_| items.last().map(|(_, last)| last.number));
-        Ok(Json(RevisionList { items: items.into_iter().map(|(_, revision)| entry(revision)).collect(), next }))
+        Ok(Json(RevisionList { items: items.into_iter().map(|(_, revision)| revision).collect(), next }))
     })
     .await
 }
 
-fn entry(revision: Revision) -> RevisionEntry {
-    let Revision { number, at, by, action, files, changes } = revision;
-    RevisionEntry { number, at, by, action, files, changes: changes.len() }
-}
-
-async fn show(call: Call) -> Result<Json<Revision>, Problem> {
+async fn show(call: Call) -> Result<Json<ShownRevision>, Problem> {
     let (store, wanted) = (Arc::clone(&call.admin.store), parse(call.name())?);
     super::blocking(move || {
-        let revision = store.read()?.get::<Revision>(&number(wanted))?;
-        revision.map(Json).ok_or_else(|| Problem::not_found(format!("Revision {wanted} is not kept.")))
+        let reading = store.read()?;
+        let revision = reading.get::<Revision>(&number(wanted))?;
+        let revision = revision.ok_or_else(|| Problem::not_found(format!("Revision {wanted} is not kept.")))?;
+        let Differences(differences) = reading.get(&number(wanted))?.unwrap_or_default();
+        Ok(Json(ShownRevision { revision, differences }))
     })
     .await
 }

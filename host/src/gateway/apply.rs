@@ -18,7 +18,7 @@ use crate::config::text::{Sha256, Timestamp};
 use crate::config::{Change, Declared, Item, Kind, Made, Problems};
 use crate::snapshot::{Builder, Snapshot};
 use crate::store::StoreError;
-use crate::store::revisions::{Difference, Revision};
+use crate::store::revisions::{Difference, Differences, Revision};
 
 /// Changes that wait; more callers than this wait to be in line.
 const QUEUE: usize = 64;
@@ -94,7 +94,7 @@ pub fn queue() -> (Changer, mpsc::Receiver<Waiting>) {
 struct Candidate {
     made: Arc<Made>,
     changes: Vec<Change>,
-    differences: Vec<Difference>,
+    differences: Differences,
     snapshot: Snapshot,
     document: Document,
     warnings: Problems,
@@ -144,7 +144,7 @@ impl Gateway {
                 self.settle(&snapshot).await;
                 resources.set_made(made);
                 self.swap(snapshot, document, Vec::new());
-                Ok(Applied { revision: self.revision, changes: differences, warnings })
+                Ok(Applied { revision: self.revision, changes: differences.0, warnings })
             }
         }
     }
@@ -166,7 +166,7 @@ fn work(wish: Wish, resources: &Arc<Resources>, builder: &Builder, current: &Sna
     let candidate = build(&state, changes, builder, current)?;
     if wish.dry_run {
         let Candidate { differences, warnings, .. } = candidate;
-        return Ok(Outcome::Unchanged(Applied { revision, changes: differences, warnings }));
+        return Ok(Outcome::Unchanged(Applied { revision, changes: differences.0, warnings }));
     }
     remember(&state, &candidate, &wish.by, &wish.action).map_err(Refused::Store)?;
     Ok(Outcome::New(Box::new(candidate)))
@@ -182,8 +182,9 @@ fn build(state: &State, changes: Vec<Change>, builder: &Builder, current: &Snaps
     let made = Arc::new(made);
     let loaded = state.declared.with(&made, &builtin_names()).map_err(Refused::Invalid)?;
     let snapshot = snapshot(&loaded, builder, Some(current), state.revision + 1).map_err(|(_, problems)| Refused::Invalid(problems))?;
-    let warnings = loaded.warnings.clone();
-    Ok(Candidate { made, changes, differences, snapshot, document: kept(loaded), warnings })
+    // What files may mean otherwise was said when they were applied.
+    let warnings = Problems::new(loaded.warnings.iter().filter(|warning| warning.file.is_empty()).cloned().collect());
+    Ok(Candidate { made, changes, differences: Differences(differences), snapshot, document: kept(loaded), warnings })
 }
 
 /// Durable once this returns: the changes, their revision and who made them, all or nothing.
@@ -194,12 +195,12 @@ fn remember(state: &State, candidate: &Candidate, by: &str, action: &str) -> Res
         by: by.to_owned(),
         action: action.to_owned(),
         files: state.declared.digest(),
-        changes: candidate.differences.clone(),
+        changes: candidate.differences.0.len(),
     };
-    let digest = Hash::digest(serde_json::to_vec(&revision.changes).expect("differences are plain data"));
+    let digest = Hash::digest(serde_json::to_vec(&candidate.differences).expect("differences are plain data"));
     state.resources.store.write(|writing| {
         candidate.changes.iter().try_for_each(|change| writing.change(change))?;
-        writing.add_revision(&revision)?;
+        writing.add_revision(&revision, &candidate.differences)?;
         writing.audit(by, action, Some(revision.number), Some(Sha256(digest.into())))
     })
 }

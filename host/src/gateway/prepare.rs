@@ -62,6 +62,7 @@ impl Parts<'_> {
             }
         };
         let mut loaded = loaded.map_err(|problems| ("invalid", problems))?;
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let snapshot = snapshot(&loaded, builder, previous, revision)?;
         let files = self.config.files(&loaded);
         let texts = self.keep.then(|| std::mem::take(&mut loaded.sources));
@@ -71,9 +72,8 @@ impl Parts<'_> {
     }
 }
 
-/// Builds what was checked. Warnings go to the log, for whoever reads it.
+/// Builds what was checked.
 pub fn snapshot(loaded: &Loaded, builder: &Builder, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Refusal> {
-    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let built = builder.build(loaded, previous, revision);
     built.map_err(|findings| ("plugin", Problems::new(loaded.sources.locate(findings))))
 }

@@ -10,7 +10,7 @@ use crate::cli::builtin_names;
 use crate::config::text::{Sha256, Timestamp};
 use crate::config::{Declared, Sources};
 use crate::store::StoreError;
-use crate::store::revisions::Revision;
+use crate::store::revisions::{Differences, Revision};
 
 /// Who changed the configuration when its files did.
 const FILES: &str = "files";
@@ -67,7 +67,7 @@ fn add_revision(resources: &Resources, prepared: &Prepared, action: &str) -> Res
         by: FILES.into(),
         action: action.into(),
         files: prepared.digest,
-        changes: Vec::new(),
+        changes: 0,
     };
-    resources.store.write(|writing| writing.add_revision(&revision))
+    resources.store.write(|writing| writing.add_revision(&revision, &Differences::default()))
 }

@@ -28,9 +28,14 @@ pub struct Revision {
     pub action: String,
     /// A digest of what the files declared.
     pub files: Sha256,
-    /// What changed of the resources that the admin API made.
-    pub changes: Vec<Difference>,
+    /// How many of the resources that the admin API made changed.
+    pub changes: usize,
 }
+
+/// What changed with a revision. In a table of its own: it may be as large as everything that was ever made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Differences(pub Vec<Difference>);
 
 /// One resource that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +65,10 @@ impl Record for Revision {
     const TABLE: &'static str = "revisions";
 }
 
+impl Record for Differences {
+    const TABLE: &'static str = "revision-changes";
+}
+
 impl Difference {
     /// What a change makes of what was there.
     pub fn of(change: &Change, before: Option<&Item>) -> Self {
@@ -73,10 +82,12 @@ impl Difference {
 }
 
 impl Writing {
-    /// Adds a revision; the oldest go.
-    pub fn add_revision(&self, revision: &Revision) -> Result<(), StoreError> {
+    /// Adds a revision with what changed; the oldest go.
+    pub fn add_revision(&self, revision: &Revision, differences: &Differences) -> Result<(), StoreError> {
         self.put(&number(revision.number), revision)?;
-        self.keep_last::<Revision>(KEPT)
+        self.put(&number(revision.number), differences)?;
+        self.keep_last::<Revision>(KEPT)?;
+        self.keep_last::<Differences>(KEPT)
     }
 }
 
@@ -91,10 +102,10 @@ impl Reading {
         if self.get::<Revision>(&number(revision))?.is_none() {
             return Err(NoWayBack::Unknown(revision));
         }
-        let later = self.page::<Revision>(Some(&number(revision)), usize::MAX)?;
+        let later = self.page::<Differences>(Some(&number(revision)), usize::MAX)?;
         let mut then = BTreeMap::new();
         // From the last to the first, so that the earliest change has the last word.
-        for difference in later.into_iter().rev().flat_map(|(_, revision)| revision.changes.into_iter().rev()) {
+        for difference in later.into_iter().rev().flat_map(|(_, differences)| differences.0.into_iter().rev()) {
             then.insert((difference.kind, difference.name), difference.before);
         }
         Ok(then)

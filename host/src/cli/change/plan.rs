@@ -10,7 +10,11 @@ pub fn is_empty(outcome: &Value) -> bool {
 /// What changes, or would.
 pub fn describe(outcome: &Value) -> String {
     let mut lines: Vec<String> = changes(outcome).flat_map(one).collect();
-    let count = changes(outcome).count();
+    let shown = changes(outcome).count() as u64;
+    let count = outcome["total"].as_u64().unwrap_or(shown);
+    if count > shown {
+        lines.push(format!("and {} more", count - shown));
+    }
     lines.push(match count {
         0 => "nothing to change".into(),
         1 => "1 change".into(),
@@ -92,6 +96,8 @@ mod tests {
         let expected =
             "+ routes/new\n- clients/old\n~ routes/orders\n    chain[0].config.rate: 100 -> 200\n    hosts[1]: nothing -> \"b\"\n3 changes";
         assert_eq!(describe(&outcome), expected);
+        let many = json!({"changes": [{"kind": "routes", "name": "a", "before": null, "after": {}}], "total": 5});
+        assert_eq!(describe(&many), "+ routes/a\nand 4 more\n5 changes");
         assert_eq!(describe(&json!({"changes": []})), "nothing to change");
     }
 }
