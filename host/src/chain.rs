@@ -211,9 +211,12 @@ impl Chain {
             }
             before = after;
             let reply = outcome?;
-            if reply.is_some() {
+            if let Some(reply) = reply {
+                if reply.status.as_u16() >= 400 {
+                    turn.usage.tally.refused();
+                }
                 traveller.answered_by = Some(Arc::clone(&step.name));
-                return Ok(reply);
+                return Ok(Some(reply));
             }
             if let Some(limit) = traveller.too_large {
                 return Err(Error::BodyTooLarge { limit });

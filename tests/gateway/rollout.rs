@@ -171,6 +171,21 @@ async fn what_cannot_be_a_version_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_a_compile_bomb_hurts_nobody() {
+    let origin = Origin::saying("through").await;
+    let setup = Setup::new(&config(&origin)).file("guest.wasm", version("plain", "one")).arguments(&["--compile-memory", "256MiB"]);
+    let site = Site { gateway: setup.start().await, origin };
+    let (before, callers) = (site.gateway.rss(), Callers::start(&site.gateway, 2));
+    let response = site.push(bombs::functions(10, 900_000)).await;
+    assert_eq!(response.status, 422, "{}", response.text());
+    assert!(response.text().contains("256 MiB of memory"), "{}", response.text());
+    let grown = site.gateway.rss().saturating_sub(before) >> 20;
+    assert!(grown < 64, "the gateway itself took {grown} MiB");
+    let told = callers.told();
+    assert!(told.keys().all(|(status, _)| *status == 200), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_version_that_does_not_take_a_configuration_in_use_is_refused() {
     let origin = Origin::saying("through").await;
     let used = config(&origin).replace("{plugin: guest}", "{plugin: guest, config: {a: 1}}");

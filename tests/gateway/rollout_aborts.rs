@@ -52,6 +52,14 @@ async fn a_version_that_is_slower_goes_back() {
 }
 
 #[tokio::test]
+async fn a_version_that_refuses_whom_the_other_lets_through_goes_back() {
+    let (site, _callers, ended, took) =
+        tried("deny", json!({"weight": 50, "abort_if": {"added_refusals": "10%", "min_requests": 50}})).await;
+    check_aborted(&ended, took, "added_refusals");
+    assert_eq!(site.label("192.0.2.1").await, "one");
+}
+
+#[tokio::test]
 async fn a_shadow_that_says_something_else_goes_back_and_no_client_notices() {
     let (_site, callers, ended, took) = tried("deny", json!({"shadow": true, "abort_if": {"mismatch": "1%", "min_requests": 50}})).await;
     check_aborted(&ended, took, "mismatch");

@@ -104,6 +104,9 @@ pub struct RolloutArgs {
     /// Abort when its slowest hundredth of calls takes so much longer than that of the stable version
     #[arg(long, value_name = "TIME")]
     added_p99: Option<Period>,
+    /// Abort when so much more of its calls than of the stable version's end with an error of the plugin's own
+    #[arg(long, value_name = "PERCENT")]
+    added_refusals: Option<Percent>,
     /// Abort when a shadow says something else more often than this [1%]
     #[arg(long, value_name = "PERCENT")]
     mismatch: Option<Percent>,
@@ -208,6 +211,7 @@ fn terms(arguments: &RolloutArgs) -> Value {
     let mut say = |key: &str, value: Option<Value>| abort_if.extend(value.map(|value| (key.to_owned(), value)));
     say("fault_rate", arguments.fault_rate.map(|share| share.to_string().into()));
     say("added_p99", arguments.added_p99.map(|time| time.to_string().into()));
+    say("added_refusals", arguments.added_refusals.map(|share| share.to_string().into()));
     say("mismatch", arguments.mismatch.map(|share| share.to_string().into()));
     say("min_requests", arguments.min_requests.map(Value::from));
     say("window", arguments.window.map(|time| time.to_string().into()));
@@ -256,7 +260,9 @@ fn plugin(view: &Value) -> String {
 
 fn candidate(candidate: &Value) -> String {
     let how = if candidate["shadow"] == true { "shadows" } else { "serves" };
-    let side = |side: &Value| format!("{} calls, {} faults, p99 {}", side["calls"], side["faults"], millis(&side["p99_ms"]));
+    let side = |side: &Value| {
+        format!("{} calls, {} faults, {} refusals, p99 {}", side["calls"], side["faults"], side["refusals"], millis(&side["p99_ms"]))
+    };
     let weight = candidate["weight"].as_f64().unwrap_or_default();
     let mut text = format!("  version {} {how} {weight}%, in the last {} s:\n", candidate["version"], candidate["seconds"]);
     text.push_str(&format!("    stable    {}\n    candidate {}\n", side(&candidate["stable"]), side(&candidate["candidate"])));

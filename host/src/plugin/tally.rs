@@ -16,6 +16,7 @@ const BUCKETS: usize = PARTS * DOUBLINGS;
 pub struct Tally {
     on: AtomicBool,
     faults: AtomicU64,
+    refusals: AtomicU64,
     times: OnceLock<Box<[AtomicU32; BUCKETS]>>,
 }
 
@@ -24,6 +25,8 @@ pub struct Tally {
 pub struct Reading {
     /// Calls that came to no answer.
     pub faults: u64,
+    /// Requests that were answered with an error of the plugin's own.
+    pub refusals: u64,
     times: [u32; BUCKETS],
 }
 
@@ -46,10 +49,17 @@ impl Tally {
         self.faults.fetch_add(1, Relaxed);
     }
 
+    /// Notes that a request was answered with an error of the plugin's own, if calls are counted.
+    pub fn refused(&self) {
+        if self.on.load(Relaxed) {
+            self.refusals.fetch_add(1, Relaxed);
+        }
+    }
+
     /// What was counted so far.
     pub fn read(&self) -> Reading {
         let times = self.times.get().map_or([0; BUCKETS], |times| std::array::from_fn(|place| times[place].load(Relaxed)));
-        Reading { faults: self.faults.load(Relaxed), times }
+        Reading { faults: self.faults.load(Relaxed), refusals: self.refusals.load(Relaxed), times }
     }
 
     #[cold]
@@ -61,7 +71,7 @@ impl Tally {
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { faults: 0, times: [0; BUCKETS] }
+        Self { faults: 0, refusals: 0, times: [0; BUCKETS] }
     }
 }
 
@@ -73,10 +83,16 @@ impl Reading {
 
     /// The share of calls that came to no answer; 0 without calls.
     pub fn fault_rate(&self) -> f64 {
-        match self.calls() {
-            0 => 0.0,
-            calls => self.faults as f64 / calls as f64,
-        }
+        self.share(self.faults)
+    }
+
+    /// The share of calls that answered with an error of the plugin's own; 0 without calls.
+    pub fn refusal_rate(&self) -> f64 {
+        self.share(self.refusals)
+    }
+
+    fn share(&self, count: u64) -> f64 {
+        count as f64 / self.calls().max(1) as f64
     }
 
     /// The time that this share of the calls stayed within. None without calls.
@@ -94,6 +110,7 @@ impl Reading {
     pub fn since(&self, earlier: &Reading) -> Reading {
         Reading {
             faults: self.faults.saturating_sub(earlier.faults),
+            refusals: self.refusals.saturating_sub(earlier.refusals),
             times: std::array::from_fn(|place| self.times[place].wrapping_sub(earlier.times[place])),
         }
     }
@@ -101,6 +118,7 @@ impl Reading {
     /// Adds another one's counts.
     pub fn add(&mut self, other: &Reading) {
         self.faults += other.faults;
+        self.refusals += other.refusals;
         self.times.iter_mut().zip(&other.times).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
     }
 }

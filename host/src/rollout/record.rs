@@ -111,6 +111,9 @@ pub struct AbortIf {
     /// Its slowest hundredth of calls takes so much longer than that of the stable version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_p99: Option<Period>,
+    /// So much more of its calls than of the stable version's end with an error that the plugin itself answers with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added_refusals: Option<Percent>,
     /// A shadow said something else than the stable version more often than this.
     pub mismatch: Percent,
     /// Calls of the candidate before it is judged.
@@ -121,7 +124,14 @@ pub struct AbortIf {
 
 impl Default for AbortIf {
     fn default() -> Self {
-        Self { fault_rate: Percent::of(2.0), added_p99: None, mismatch: Percent::of(1.0), min_requests: 100, window: Period::secs(10) }
+        Self {
+            fault_rate: Percent::of(2.0),
+            added_p99: None,
+            added_refusals: None,
+            mismatch: Percent::of(1.0),
+            min_requests: 100,
+            window: Period::secs(10),
+        }
     }
 }
 

@@ -89,7 +89,8 @@ impl Trial {
     /// Why the candidate has to go, if it has to.
     pub fn verdict(&self, terms: &AbortIf) -> Option<String> {
         let (recent, time) = self.recently(terms);
-        too_many_faults(&recent, terms, time).or_else(|| too_slow(&recent, terms, time)).or_else(|| too_different(&recent, terms, time))
+        let found = too_many_faults(&recent, terms, time).or_else(|| too_slow(&recent, terms, time));
+        found.or_else(|| too_strict(&recent, terms, time)).or_else(|| too_different(&recent, terms, time))
     }
 }
 
@@ -102,11 +103,7 @@ fn too_many_faults(recent: &Second, terms: &AbortIf, time: Duration) -> Option<S
 }
 
 fn too_slow(recent: &Second, terms: &AbortIf, time: Duration) -> Option<String> {
-    let allowed = terms.added_p99?;
-    let enough = |side: &Reading| side.calls() >= terms.min_requests;
-    if !enough(&recent.candidate) || !enough(&recent.stable) {
-        return None;
-    }
+    let allowed = terms.added_p99.filter(|_| both_have_enough(recent, terms))?;
     let (slow, usual) = (recent.candidate.quantile(0.99)?, recent.stable.quantile(0.99)?);
     let added = slow.checked_sub(usual).filter(|added| *added > allowed.get())?;
     Some(format!(
@@ -117,6 +114,25 @@ fn too_slow(recent: &Second, terms: &AbortIf, time: Duration) -> Option<String> 
         recent.candidate.calls(),
         time.as_secs()
     ))
+}
+
+fn too_strict(recent: &Second, terms: &AbortIf, time: Duration) -> Option<String> {
+    let allowed = terms.added_refusals.filter(|_| both_have_enough(recent, terms))?;
+    let (often, usual) = (recent.candidate.refusal_rate(), recent.stable.refusal_rate());
+    (often - usual > allowed.ratio()).then(|| {
+        format!(
+            "added_refusals is {} where {allowed} is allowed: {} instead of {}, over {} calls in {} s",
+            percent(often - usual),
+            percent(often),
+            percent(usual),
+            recent.candidate.calls(),
+            time.as_secs()
+        )
+    })
+}
+
+fn both_have_enough(recent: &Second, terms: &AbortIf) -> bool {
+    recent.candidate.calls() >= terms.min_requests && recent.stable.calls() >= terms.min_requests
 }
 
 fn too_different(recent: &Second, terms: &AbortIf, time: Duration) -> Option<String> {
@@ -193,6 +209,15 @@ mod tests {
         check(&terms, vec![second(reading(500, 1_000, 0), reading(100, 8_000, 0), 0, 0)], None);
         check(&terms, vec![second(reading(9, 1_000, 0), reading(100, 21_000, 0), 0, 0)], None);
         check(&AbortIf { added_p99: None, ..terms }, vec![second(reading(500, 1_000, 0), reading(100, 21_000, 0), 0, 0)], None);
+    }
+
+    #[test]
+    fn a_candidate_that_refuses_more_goes() {
+        let refusing = |calls, refusals| Reading { refusals, ..reading(calls, 10, 0) };
+        let terms = AbortIf { added_refusals: Some(Percent::of(10.0)), ..terms() };
+        check(&terms, vec![second(refusing(200, 10), refusing(100, 15), 0, 0)], None);
+        check(&terms, vec![second(refusing(200, 10), refusing(100, 16), 0, 0)], Some("added_refusals is 11.0%"));
+        check(&terms, vec![second(refusing(99, 0), refusing(100, 100), 0, 0)], None);
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct Fares {
     pub calls: u64,
     /// Calls that came to no answer.
     pub faults: u64,
+    /// Requests that it answered with an error of its own.
+    pub refusals: u64,
     /// The time that half of the calls stayed within.
     pub p50_ms: Option<f64>,
     /// The time that 99 of a hundred calls stayed within.
@@ -160,6 +162,6 @@ impl Managed {
 impl From<&Reading> for Fares {
     fn from(reading: &Reading) -> Self {
         let millis = |share| reading.quantile(share).map(|time| time.as_secs_f64() * 1e3);
-        Self { calls: reading.calls(), faults: reading.faults, p50_ms: millis(0.5), p99_ms: millis(0.99) }
+        Self { calls: reading.calls(), faults: reading.faults, refusals: reading.refusals, p50_ms: millis(0.5), p99_ms: millis(0.99) }
     }
 }
