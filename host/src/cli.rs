@@ -104,6 +104,9 @@ pub struct RunArgs {
     /// The memory that compiling one plugin may take
     #[arg(long, value_name = "SIZE", default_value = "2GiB")]
     pub compile_memory: Size,
+    /// How far compiling steps back behind requests, once there are any: 0 to 19
+    #[arg(long, value_name = "NUMBER", default_value_t = 19, value_parser = clap::value_parser!(i32).range(0..=19))]
+    pub compile_nice: i32,
     /// Where the admin API listens, instead of what the configuration says
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,

@@ -37,7 +37,7 @@ fn settings(arguments: RunArgs) -> Result<Settings, StartError> {
         None => ConfigSource::Arguments { routes: arguments.route, listen: arguments.listen },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let compiling = allowance(arguments.compile_cpu, arguments.compile_memory);
+    let compiling = Allowance { nice: arguments.compile_nice, ..allowance(arguments.compile_cpu, arguments.compile_memory) };
     Ok(Settings {
         config,
         cache: arguments.cache.or(arguments.data.as_ref().map(|data| data.join("compiled"))).or_else(user_cache),
@@ -59,7 +59,7 @@ fn admin_token(arguments: &RunArgs) -> Result<Option<String>, StartError> {
 /// Elapsed time is ten times the computing time, since compiling gives way to requests.
 fn allowance(cpu: Period, memory: Size) -> Allowance {
     let cpu = cpu.get().max(Duration::from_secs(1));
-    Allowance { memory: memory.get(), cpu, wall: 10 * cpu }
+    Allowance { memory: memory.get(), cpu, wall: 10 * cpu, ..Allowance::default() }
 }
 
 /// Where compiled plugins are kept when nobody says where: the folder that the XDG base directory specification names.

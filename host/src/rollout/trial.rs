@@ -213,7 +213,11 @@ mod tests {
 
     #[test]
     fn a_candidate_that_refuses_more_goes() {
-        let refusing = |calls, refusals| Reading { refusals, ..reading(calls, 10, 0) };
+        let refusing = |calls, refusals| {
+            let mut reading = reading(calls, 10, 0);
+            reading.refusals = refusals;
+            reading
+        };
         let terms = AbortIf { added_refusals: Some(Percent::of(10.0)), ..terms() };
         check(&terms, vec![second(refusing(200, 10), refusing(100, 15), 0, 0)], None);
         check(&terms, vec![second(refusing(200, 10), refusing(100, 16), 0, 0)], Some("added_refusals is 11.0%"));

@@ -25,12 +25,14 @@ pub struct Allowance {
     pub cpu: Duration,
     /// Elapsed time.
     pub wall: Duration,
+    /// How far it steps back behind requests, up to 19.
+    pub nice: i32,
 }
 
 impl Default for Allowance {
     /// A Python interpreter of 18 MB takes about 14 s.
     fn default() -> Self {
-        Self { memory: 2 << 30, cpu: Duration::from_secs(60), wall: Duration::from_secs(600) }
+        Self { memory: 2 << 30, cpu: Duration::from_secs(60), wall: Duration::from_secs(600), nice: 19 }
     }
 }
 
@@ -90,7 +92,7 @@ impl Children {
         command.arg("compile-plugin");
         command.arg("--memory").arg(self.allowance.memory.to_string());
         command.arg("--cpu").arg(self.allowance.cpu.as_secs().to_string());
-        command.arg("--nice").arg(if self.serving.load(Ordering::Relaxed) { "19" } else { "0" });
+        command.arg("--nice").arg(if self.serving.load(Ordering::Relaxed) { self.allowance.nice } else { 0 }.to_string());
         compile(command, bytes, self.allowance)
     }
 
@@ -178,7 +180,7 @@ mod tests {
     fn check(script: &str, said: &str) {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script);
-        let allowance = Allowance { memory: 1 << 30, cpu: Duration::from_secs(7), wall: Duration::from_secs(60) };
+        let allowance = Allowance { memory: 1 << 30, cpu: Duration::from_secs(7), ..Allowance::default() };
         let failure = compile(command, &[b'x'; 1 << 20], allowance).expect_err("it failed").to_string();
         assert!(failure.contains(said), "{failure:?} should say {said:?}");
     }
