@@ -36,7 +36,11 @@ pub fn run(limits: Limits) -> ExitCode {
 fn compile() -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("it cannot be read: {error}"))?;
+    read.map_err(|error| match error.kind() {
+        // As everywhere else in here where memory ends; the gateway knows what that means.
+        io::ErrorKind::OutOfMemory => std::process::abort(),
+        _ => format!("it cannot be read: {error}"),
+    })?;
     let engine = engine::compiler().map_err(|error| format!("{error:#}"))?;
     engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))
 }
