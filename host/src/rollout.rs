@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use crate::plugin::Usage;
 use crate::plugin::compile::Sha256Digest;
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -38,6 +39,8 @@ pub struct Rollouts {
     plugins: Mutex<BTreeMap<String, Managed>>,
     /// One change of versions at a time.
     changes: Mutex<()>,
+    /// Usages that left their seats, until no request holds them: their end is not on a worker.
+    left: Mutex<Vec<Arc<Usage>>>,
     /// Where versions are remembered; without it there are none but those that the configuration declares.
     store: OnceLock<Arc<Store>>,
 }

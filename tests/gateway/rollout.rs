@@ -96,6 +96,21 @@ async fn two_hundred_swaps_under_load_fail_no_request() {
 }
 
 #[tokio::test]
+async fn swaps_of_a_plugin_with_an_instance_for_each_request_fail_none() {
+    let origin = Origin::saying("through").await;
+    let config = config(&origin).replace("isolation: reuse", "isolation: request");
+    let site = Site { gateway: Setup::new(&config).file("guest.wasm", version("plain", "one")).start().await, origin };
+    let versions = [site.pushed(version("plain", "two")).await, site.pushed(version("plain", "three")).await];
+    let callers = Callers::start(&site.gateway, 4);
+    for swap in 0..60 {
+        site.promote(versions[swap % 2]).await;
+        site.roll_out(json!({"version": versions[(swap + 1) % 2], "weight": 50})).await;
+    }
+    let told = callers.told();
+    assert!(told.keys().all(|(status, _)| *status == 200), "{told:?}");
+}
+
+#[tokio::test]
 async fn versions_and_rollouts_survive_a_kill() {
     let origin = Origin::saying("through").await;
     let gateway = Setup::new(&config(&origin)).file("guest.wasm", version("plain", "one")).start().await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use gatehouse_tests::{
     get,
     guests::{renamed, version},
+    request,
     rollouts::{Callers, Site},
 };
 use serde_json::{Value, json};
@@ -92,6 +93,38 @@ async fn a_shadow_that_says_the_same_stays_and_has_no_effect() {
     assert_eq!(compared["mismatched"], 0, "{compared}");
     assert!(compared["matched"].as_u64() >= Some(300), "both phases of nearly all requests: {compared}");
     assert_eq!(site.origin.hits(), 200, "and the upstream saw each request once");
+}
+
+#[tokio::test]
+async fn a_shadow_of_a_built_in_takes_nobodys_tokens() {
+    let built_in = std::fs::read(gatehouse_tests::files::guest("gatehouse-rate-limit")).expect("the gateway was built");
+    let origin = gatehouse_tests::Origin::saying("through").await;
+    let gateway = gatehouse_tests::Gateway::start(&format!(
+        "upstreams: [{{name: origin, endpoints: [{{url: \"{}\"}}]}}]
+routes: [{{name: all, chain: [{{plugin: rate-limit, config: {{rate: 0.001, burst: 20, key: route}}}}], upstream: origin}}]
+",
+        origin.url()
+    ))
+    .await;
+    let pushed = gateway.api(request("POST", "/v1/plugins/rate-limit/versions").body(renamed(&built_in, "rebuilt"))).await;
+    assert_eq!((pushed.status, &pushed.json()["version"]), (201, &2.into()), "the built-in is version 1: {}", pushed.text());
+    let shadowed = gateway.api_send("PUT", "/v1/plugins/rate-limit/rollout", &json!({"version": 2, "shadow": true})).await;
+    assert_eq!(shadowed.status, 200, "{}", shadowed.text());
+    for asked in 1..=20 {
+        assert_eq!(gateway.get("/").await.status, 200, "request {asked} of 20");
+    }
+    assert_eq!(gateway.get("/").await.status, 429, "and not one more");
+    let compared = gatehouse_tests::wire::soon("all to be compared", async {
+        loop {
+            let compared = gateway.api_get("/v1/plugins/rate-limit").await.json()["candidate"]["compared"].clone();
+            if compared["matched"].as_u64().unwrap_or_default() + compared["mismatched"].as_u64().unwrap_or_default() >= 21 {
+                return compared;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(compared["matched"].as_u64() >= Some(21), "with buckets of its own it decides the same: {compared}");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ impl Gateway {
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 looks.tick().await;
-                if builder.rollouts.is_trying() {
+                if builder.rollouts.is_busy() {
                     let builder = Arc::clone(&builder);
                     let _ = tokio::task::spawn_blocking(move || builder.rollouts.judge(&builder.loader)).await;
                 }

@@ -1,7 +1,7 @@
 //! Changes of versions: rolled out, withdrawn, gone back. Each is made durable, then all seats of the plugin are set;
 //! requests that began go on with the version they began with. Blocks; none of it is on a request's path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::sync::Arc;
 
@@ -96,6 +96,7 @@ impl Rollouts {
 
     /// Looks at all candidates and withdraws those that have to go. To be called every second.
     pub fn judge(&self, loader: &Loader) {
+        self.part();
         for (plugin, version, reason) in self.condemned() {
             tracing::warn!(plugin, version, reason, "plugin version withdrawn");
             let deed = Deed { by: "gatehouse", action: format!("withdraw version {version} of plugin {plugin}: {reason}") };
@@ -111,9 +112,17 @@ impl Rollouts {
         }
     }
 
-    /// Whether any version is being tried.
-    pub fn is_trying(&self) -> bool {
-        self.plugins.lock().values().any(|managed| managed.record.candidate.is_some())
+    /// Whether there is anything to do every second.
+    pub fn is_busy(&self) -> bool {
+        self.plugins.lock().values().any(|managed| managed.record.candidate.is_some()) || !self.left.lock().is_empty()
+    }
+
+    /// Parts with usages that left their seats and that no request holds any more. Those that came back are let be.
+    fn part(&self) {
+        let seated: HashSet<u64> = self.plugins.lock().values().flat_map(Managed::seated).collect();
+        let mut left = std::mem::take(&mut *self.left.lock());
+        left.retain(|usage| Arc::strong_count(usage) > 1 && !seated.contains(&usage.serial));
+        self.left.lock().extend(left);
     }
 
     fn condemned(&self) -> Vec<(String, u64, String)> {
@@ -177,7 +186,8 @@ impl Rollouts {
                 continue;
             }
             managed.comparison = comparison;
-            managed.set(record, &before.seats, lineups, kept_terms);
+            let left = managed.set(record, &before.seats, lineups, kept_terms);
+            self.left.lock().extend(left);
             let idle = idle(&before.record, &plugins);
             drop(plugins);
             idle.into_iter().for_each(|digest| modules::remove(self.store.get(), digest));
@@ -287,7 +297,7 @@ impl Managed {
         (self.generation, self.seating) != (before.generation, before.seating)
     }
 
-    fn set(&mut self, record: Record, seats: &[Arc<Seat>], lineups: Vec<Lineup>, kept_terms: bool) {
+    fn set(&mut self, record: Record, seats: &[Arc<Seat>], lineups: Vec<Lineup>, kept_terms: bool) -> Vec<Arc<Usage>> {
         if let Some(ended) = record.ended.last().filter(|ended| Some(*ended) != self.record.ended.last()) {
             *self.outcomes.entry(ended.outcome).or_default() += 1;
         }
@@ -296,10 +306,20 @@ impl Managed {
         if !kept_terms {
             self.trial = Trial::default();
         }
+        let mut left = Vec::new();
         for (seat, lineup) in seats.iter().zip(lineups) {
             watch(&lineup);
+            left.extend(seat.now().usages().cloned());
             seat.set(lineup);
         }
+        left.sort_unstable_by_key(|usage| usage.serial);
+        left.dedup_by_key(|usage| usage.serial);
+        left
+    }
+
+    /// The usages on its seats, by serial number.
+    fn seated(&self) -> Vec<u64> {
+        self.seats.iter().flat_map(|seat| seat.now().usages().map(|usage| usage.serial).collect::<Vec<_>>()).collect()
     }
 
     fn judge(&mut self) -> Option<(u64, String)> {
