@@ -158,7 +158,7 @@ async fn a_plugin_may_come_by_upload_alone() {
     assert!(matches!(gateway.reload(&uploaded).await, Reload::Applied(_)), "{}", gateway.log());
     assert_eq!(label(&gateway.get("/").await), "first", "the first version serves at once");
     assert!(matches!(gateway.reload(&uploaded.replace("guest", "other")).await, Reload::Rejected), "nobody uploaded that");
-    assert!(gateway.log().contains("gatehouse plugin push other FILE"), "{}", gateway.log());
+    gateway.wait_for_log("of what is missing", |line| line.contains("gatehouse plugin push other FILE")).await;
 }
 
 #[tokio::test]
