@@ -36,9 +36,9 @@ async fn four_of_five_go_bad_and_nobody_notices_once_they_are_out() {
     }
     let names: Vec<String> = origins.iter().map(|origin| origin.address().to_string()).collect();
     let urls: Vec<String> = names.iter().map(|name| format!("http://{name}")).collect();
-    // Three of five are to be out at once, and their checks keep them out after their first ejection is over.
-    let settings = "timeouts: {connect: 300ms, first_byte: 600ms}, balance: {panic_threshold: 20%, slow_start: 2s}, \
-        health: {outlier: {base_ejection: 1s, max_ejected: 60%}, active: {path: /healthz, interval: 300ms, timeout: 300ms}}";
+    // Three of five may be out at once by default, and their checks keep them out after their first ejection is over.
+    let settings = "timeouts: {connect: 300ms, first_byte: 600ms}, balance: {slow_start: 2s}, \
+        health: {outlier: {base_ejection: 1s}, active: {path: /healthz, interval: 300ms, timeout: 300ms}}";
     let gateway = Gateway::start(&upstream(settings, &urls)).await;
     let load = Load::start(gateway.address(), 8, Duration::from_millis(10));
 
@@ -85,8 +85,8 @@ async fn four_of_five_go_bad_and_nobody_notices_once_they_are_out() {
     print_row("until all are back", &recovery);
 
     assert_eq!(calm.errors, 0, "nothing fails without faults");
-    // A request is tried again, but both tries may meet a bad one.
-    assert!(turmoil.errors <= 30, "few notice: {turmoil:?}");
+    // Retries make good what is no answer and a 503, but not a 500: that takes five in a row, and some more under way.
+    assert!(turmoil.errors <= 15, "few notice: {turmoil:?}");
     assert_eq!(after.errors, 0, "after ejection, nobody does");
     assert!(after.requests > 500, "under load: {after:?}");
     assert!(after.p99 <= calm.p99 * 2, "the slow one is left alone, too: {after:?} beside {calm:?}");

@@ -7,7 +7,7 @@ use schemars::transform::{RecursiveTransform, Transform};
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::text::{Address, Cidr, HashOn, LogTarget, Sha256, Statuses, Text, Timestamp};
+use super::text::{Address, Cidr, HashOn, HedgeAfter, LogTarget, Sha256, Statuses, Text, Timestamp};
 use super::units::{Percent, Period, Size};
 
 /// The JSON Schema (2020-12) of the config document.
@@ -35,7 +35,7 @@ pub(super) struct Format {
     pub(super) reason: fn(&str) -> Option<String>,
 }
 
-static FORMATS: [Format; 10] = [
+static FORMATS: [Format; 11] = [
     format::<Period>(),
     format::<Size>(),
     format::<Percent>(),
@@ -45,6 +45,7 @@ static FORMATS: [Format; 10] = [
     format::<Timestamp>(),
     format::<LogTarget>(),
     format::<HashOn>(),
+    format::<HedgeAfter>(),
     format::<Statuses>(),
 ];
 

@@ -268,9 +268,11 @@ impl Set {
     #[cold]
     fn review(&self, changes: u64, panic_threshold: f64) -> Standing {
         let ready = self.ready().count();
+        let usable = self.members.iter().filter(|member| !member.endpoint.vitals.flags().is_ejected()).count();
+        let is_few = (ready as f64) < self.members.len() as f64 * panic_threshold;
         let standing = match ready {
             0 => Standing::None,
-            _ if (ready as f64) < self.members.len() as f64 * panic_threshold => Standing::Few,
+            _ if is_few && usable > ready => Standing::Few,
             _ => Standing::Enough,
         };
         self.standing.store(changes << 2 | standing as u64, Ordering::Relaxed);

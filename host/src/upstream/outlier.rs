@@ -34,7 +34,7 @@ pub struct Outlier {
     pub base_ejection: Duration,
     /// The longest that it is out.
     pub max_ejection: Duration,
-    /// The share of the endpoints that may be out at once, between 0 and 1; one may in any case unless this is 0, and one
+    /// With this share of the endpoints out, between 0 and 1, no other goes; one may in any case unless this is 0, and one
     /// that is ready stays.
     pub max_ejected: f64,
 }
@@ -86,12 +86,15 @@ impl Outlier {
     fn count_failure(&self, balancer: &Balancer, endpoint: &Endpoint, status: u16, now: Instant) {
         let failures = endpoint.vitals.failures();
         let is_gateway = matches!(status, 502..=504);
+        // Where its checks have it out, and it is used for too few are ready, the first failure proves them right.
+        let is_unhealthy = endpoint.vitals.flags().is_unhealthy();
+        let limit = |limit: u32| if is_unhealthy { limit.min(1) } else { limit };
         if !is_gateway {
             failures.consecutive_gateway.store(0, Ordering::Relaxed);
-        } else if one_too_many(&failures.consecutive_gateway, self.consecutive_gateway) {
+        } else if one_too_many(&failures.consecutive_gateway, limit(self.consecutive_gateway)) {
             self.eject(balancer, endpoint, Reason::ConsecutiveGateway, now);
         }
-        if one_too_many(&failures.consecutive_5xx, self.consecutive_5xx) {
+        if one_too_many(&failures.consecutive_5xx, limit(self.consecutive_5xx)) {
             self.eject(balancer, endpoint, Reason::Consecutive5xx, now);
         }
     }
@@ -114,19 +117,21 @@ impl Outlier {
     fn has_room(&self, set: &Set, endpoint: &Endpoint) -> bool {
         let members = set.members();
         let out = members.iter().filter(|member| member.endpoint.vitals.flags().is_ejected()).count();
-        let most = ((members.len() as f64 * self.max_ejected) as usize).max(1);
-        out < most && set.ready().any(|member| member.endpoint.serial != endpoint.serial)
+        // As in Envoy, the share is that of those who are out already: of five, a half lets three go.
+        let may_go = (out as f64) < members.len() as f64 * self.max_ejected;
+        may_go && set.ready().any(|member| member.endpoint.serial != endpoint.serial)
     }
 
     // === in the background ===
 
-    /// Brings back those whose time is over.
+    /// Brings back those whose time is over, unless their checks say what would come of it.
     pub(super) fn pardon(&self, balancer: &Balancer, now: Instant) {
         if balancer.siblings().out() == 0 {
             return;
         }
         for endpoint in balancer.set().all() {
-            if endpoint.vitals.flags().is_ejected() && endpoint.vitals.is_ejection_over(now) {
+            let flags = endpoint.vitals.flags();
+            if flags.is_ejected() && !flags.is_unhealthy() && endpoint.vitals.is_ejection_over(now) {
                 self.bring_back(endpoint, now);
             }
         }

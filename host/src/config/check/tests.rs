@@ -99,8 +99,8 @@ fn what_is_tried_again_has_to_make_sense() {
         assert!(problems.iter().any(|found| found.contains(problem)), "{retry}: {problems:?}");
     };
     check("statuses: [200]", "retry.statuses[0]: got 200, want 400 to 599");
+    check("hedge: {after: p101}", "retry.hedge.after: got \"p101\" (not a percentile), want a percentile from p50 to p99, or a duration");
     check("attempts: 1, hedge: {}", "retry.hedge: got attempts of 1, want attempts of 2 or more");
-    check("hedge: {after: p100}", "a percentile from p50 to p99, or a duration such as 50ms");
     check("hedge: {after: 0s}", "a percentile from p50 to p99, or a duration such as 50ms");
     check("on: [never]", "retry.on[0]");
 }

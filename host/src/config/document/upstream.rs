@@ -132,7 +132,7 @@ pub struct Balance {
     pub overload: Percent,
     /// How long an endpoint that joins or comes back takes to get its whole share, beginning with a tenth; `0s` for at once.
     pub slow_start: Period,
-    /// With a smaller share of the endpoints ready than this, all of them are used; `0%` for never.
+    /// With a smaller share of the endpoints ready than this, those that fail their checks are used, too; `0%` for never.
     pub panic_threshold: Percent,
 }
 
@@ -213,7 +213,8 @@ pub struct Outlier {
     pub base_ejection: Period,
     /// The longest that it stays out.
     pub max_ejection: Period,
-    /// The share of the endpoints that may be out at once; one always may, and one always stays. `0%` turns this off.
+    /// With this share of the endpoints out, no other goes: `50%` lets two of four or three of five go. One always stays.
+    /// `0%` turns this off.
     pub max_ejected: Percent,
 }
 

@@ -1,4 +1,4 @@
-//! The endpoints of one pick, and which of them may be taken: ready or all are used, not tried before, and in a slow
+//! The endpoints of one pick, and which of them may be taken: ready or at least not ejected, not tried before, and in a slow
 //! start only for their share of the picks.
 
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub struct Candidates<'a> {
     pub slow_start: Duration,
     /// Serials of those tried before.
     pub tried: &'a [u64],
-    /// Too few are ready, so all are used.
+    /// Too few are ready, so those that only their checks have out are used, too. What ejected the others is real requests.
     pub panics: bool,
 }
 
@@ -101,7 +101,7 @@ impl Candidates<'_> {
     }
 
     fn takes_flagged(&self, member: &Member, flags: Flags, chance: u32) -> bool {
-        if !flags.is_ready() && !self.panics {
+        if flags.is_ejected() || flags.is_unhealthy() && !self.panics {
             return false;
         }
         if !flags.is_ramping() {

@@ -193,6 +193,20 @@ fn with_less_than_half_ready_all_are_used_and_it_is_counted() {
 }
 
 #[test]
+fn what_real_requests_have_out_is_not_used_even_with_less_than_half_ready() {
+    for algorithm in ALL {
+        let mut group = Group::new(algorithm, &[1; 5]);
+        take_out(&group, &[0]);
+        for place in [1, 2] {
+            (0..5).for_each(|_| group.answers(place, 500));
+        }
+        let counts = group.spread(1_000);
+        assert!(counts[0] > 0, "{algorithm:?}: its checks may be wrong: {counts:?}");
+        assert_eq!(counts[1..3], [0; 2], "{algorithm:?}: these were ejected");
+    }
+}
+
+#[test]
 fn with_none_ready_none_is_picked() {
     for algorithm in ALL {
         let group = Group::new(algorithm, &[1; 3]);

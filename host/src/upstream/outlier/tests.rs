@@ -57,7 +57,7 @@ fn what_is_no_5xx_is_no_failure() {
 
 #[test]
 fn half_may_be_out_one_always_may_and_one_always_stays() {
-    for (endpoints, most) in [(1, 0), (2, 1), (3, 1), (5, 2), (10, 5)] {
+    for (endpoints, most) in [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (10, 5)] {
         let mut group = group(endpoints);
         for _ in 0..4 {
             (0..endpoints).for_each(|place| fails(&mut group, place, 5, 503));
@@ -100,6 +100,29 @@ fn one_that_comes_back_is_on_probation_and_stays_out_longer_each_time() {
         group.answers(1, 500);
     }
     check_out(&group, &[1]);
+}
+
+#[test]
+fn one_that_fails_its_checks_stays_out_when_its_time_is_over() {
+    let mut group = group(4);
+    fails(&mut group, 1, 5, 500);
+    group.endpoints[1].vitals.set_healthy(false);
+    group.pass(Duration::from_secs(60));
+    group.pardon();
+    assert!(group.endpoints[1].vitals.flags().is_ejected(), "no request is needed to find out");
+    group.endpoints[1].vitals.set_healthy(true);
+    group.pardon();
+    check_out(&group, &[]);
+}
+
+#[test]
+fn one_failure_is_enough_where_checks_fail_too() {
+    let mut group = group(4);
+    group.endpoints[1].vitals.set_healthy(false);
+    group.answers(1, 200);
+    assert!(!group.endpoints[1].vitals.flags().is_ejected());
+    group.answers(1, 502);
+    assert!(group.endpoints[1].vitals.flags().is_ejected(), "both agree");
 }
 
 #[test]
