@@ -359,6 +359,30 @@ async fn a_broken_file_is_no_reason_not_to_start() {
 }
 
 #[tokio::test]
+async fn a_broken_component_is_no_reason_not_to_start() {
+    let config = "
+        plugins: [{name: hello, source: {file: $DIR/hello.wasm}, grants: [kv]}]
+        routes: [{name: all, chain: [{plugin: hello}, {plugin: mock}]}]
+        ";
+    let component = gatehouse_tests::guests::version("plain", "one");
+    let mut gateway = Setup::new(config).file("hello.wasm", component.clone()).start().await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    let file = gateway.folder().join("hello.wasm");
+    std::fs::write(&file, "no component").expect("the folder takes files");
+    gateway.terminate();
+    gateway.wait().await;
+    let gateway = gateway.start_again().await;
+    assert_eq!(gateway.get("/").await.status, 200, "the copy of the last good one serves");
+    let status = gateway.api_get("/v1/status").await.json();
+    assert_eq!(status["refused_files"][0]["path"], "plugins[0].source", "{status}");
+    let gateway = gateway.kill_and_start_again().await;
+    assert_eq!(gateway.get("/").await.status, 200, "the broken one was not taken for a good one");
+
+    std::fs::write(&file, component).expect("the folder takes files");
+    gateway.wait_for_metric("gatehouse_config_degraded", &[], |degraded| degraded == 0.0).await;
+}
+
+#[tokio::test]
 async fn routes_of_the_command_line_have_others_beside_them() {
     let origin = Origin::saying("hello").await;
     let arguments =

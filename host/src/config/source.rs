@@ -37,6 +37,8 @@ pub struct Sources {
     pub(super) holes: Holes,
     /// What came from no file.
     pub(super) made: Arc<Made>,
+    /// Files that others stand in for.
+    stand_ins: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// One text made ready to look places up in.
@@ -83,9 +85,15 @@ impl Sources {
         &self.folder
     }
 
-    /// A path of the document, relative to the folder the document is in.
+    /// Where a path of the document leads, relative to the folder the document is in.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
+        let place = self.folder.join(path);
+        self.stand_ins.get(&place).cloned().unwrap_or(place)
+    }
+
+    /// Lets another file stand in for that at a place.
+    pub fn stand_in(&mut self, place: PathBuf, by: PathBuf) {
+        self.stand_ins.insert(place, by);
     }
 
     /// Findings with their lines and columns. Reads each text once more, so hand in all of them together.

@@ -76,7 +76,11 @@ fn remembered(
             (prepared, Some(problems))
         }
     };
-    record::applied(&resources, &settings.config.name(), &mut prepared, last.as_ref());
+    match &refused {
+        None => record::applied(&resources, &settings.config.name(), &mut prepared, last.as_ref()),
+        // It is remembered already, and its files are not what they were.
+        Some(_) => resources.applied(prepared.declared.as_ref()),
+    }
     memory::give_back();
     Ok(First { prepared, resources: Some(resources), refused })
 }

@@ -1,6 +1,7 @@
 //! From where a configuration is to what can be served: read, checked with what the admin API made, built. Blocks, and
 //! so has a thread of its own; what came of it is swapped in by the gateway.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{ConfigSource, memory};
@@ -26,6 +27,8 @@ pub struct Prepared {
     pub declared: Option<Arc<Declared>>,
     /// The texts that were read, where they are remembered.
     pub texts: Option<Sources>,
+    /// The components in files.
+    pub components: Vec<PathBuf>,
     /// A digest of what was read.
     pub digest: Sha256,
 }
@@ -65,8 +68,9 @@ impl Parts<'_> {
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let snapshot = snapshot(&loaded, builder, previous, revision)?;
         let files = self.config.files(&loaded);
+        let components = components(&loaded);
         let texts = self.keep.then(|| std::mem::take(&mut loaded.sources));
-        let prepared = Prepared { snapshot, files, document: kept(loaded), declared, texts, digest };
+        let prepared = Prepared { snapshot, files, document: kept(loaded), declared, texts, components, digest };
         memory::give_back();
         Ok(prepared)
     }
@@ -76,6 +80,13 @@ impl Parts<'_> {
 pub fn snapshot(loaded: &Loaded, builder: &Builder, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Refusal> {
     let built = builder.build(loaded, previous, revision);
     built.map_err(|findings| ("plugin", Problems::new(loaded.sources.locate(findings))))
+}
+
+fn components(loaded: &Loaded) -> Vec<PathBuf> {
+    let files = loaded.document.plugins.iter().filter_map(|plugin| plugin.source.as_ref()?.file.as_ref());
+    // As the fallback will look for them, wherever its process starts.
+    let here = std::env::current_dir().unwrap_or_default();
+    files.map(|file| here.join(loaded.sources.folder()).join(file)).collect()
 }
 
 /// The part of a document that is compared with the next one. The rest, with the texts it came from, would be as large

@@ -1,6 +1,7 @@
 //! Remembering what was applied: its revision, and the texts of its files. What fails here is told in the log and does
 //! not keep files from being served; only what the admin API was told is acknowledged after it is on the disk.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -28,7 +29,7 @@ pub fn next_number(last: Option<&Revision>, files: Sha256) -> u64 {
 pub fn applied(resources: &Resources, config: &str, prepared: &mut Prepared, last: Option<&Revision>) {
     let Some(texts) = prepared.texts.take() else { return };
     let known = last.is_some_and(|last| last.files == prepared.digest);
-    let kept = known && resources.store.has_last_good() || keep_texts(resources, config, &texts);
+    let kept = known && resources.store.has_last_good(&prepared.components) || keep(resources, config, &texts, &prepared.components);
     match &prepared.declared {
         None if !kept => resources.applied(Declared::of_sources(texts, &resources.made(), &builtin_names()).map(Arc::new).ok().as_ref()),
         declared => resources.applied(declared.as_ref()),
@@ -51,12 +52,12 @@ pub fn replaced(resources: &Resources, config: &str, prepared: &mut Prepared) {
     }
 }
 
-fn keep_texts(resources: &Resources, config: &str, sources: &Sources) -> bool {
+fn keep(resources: &Resources, config: &str, sources: &Sources, components: &[PathBuf]) -> bool {
     // What came from the command line comes from there again.
     if sources.files().is_empty() {
         return false;
     }
-    let kept = resources.store.keep_last_good(config, sources);
+    let kept = resources.store.keep_last_good(config, sources, components);
     kept.inspect_err(|error| tracing::error!(%error, "the configuration is not remembered as the last good one")).is_ok()
 }
 

@@ -21,7 +21,7 @@ pub struct Files {
 pub struct Fingerprint([u8; 32]);
 
 impl Files {
-    /// The configuration itself, and what it points at: components, key sets, secrets, certificates.
+    /// The configuration itself, and what it points at, whatever stands in for it now: components, key sets, secrets, certificates.
     pub fn of(config: &Path, loaded: &Loaded) -> Self {
         let document = &loaded.document;
         let components = document.plugins.iter().filter_map(|plugin| plugin.source.as_ref()?.file.as_deref());
@@ -32,7 +32,7 @@ impl Files {
         let certificates = tls.flat_map(certificate_files);
         let upstream_tls = document.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()).flat_map(upstream_files);
         let others = components.chain(key_sets).chain(secrets).chain(certificates).chain(upstream_tls);
-        Self { config: config.to_owned(), others: others.map(|file| loaded.sources.resolve(file)).collect() }
+        Self { config: config.to_owned(), others: others.map(|file| loaded.sources.folder().join(file)).collect() }
     }
 
     /// Of a configuration that could not be read: at least a change of it is noticed.
