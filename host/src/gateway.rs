@@ -1,6 +1,7 @@
 //! The composition root: builds the parts, starts the workers, reloads, drains.
 
 mod admin;
+mod amend;
 pub mod apply;
 mod first;
 mod memory;
@@ -16,6 +17,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,8 +37,8 @@ use crate::identity::jwks;
 use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
 use crate::plugin::compile::{Allowance, Children, Workshop};
-use crate::rollout::Rollouts;
 use crate::rollout::gauges::RolloutGauges;
+use crate::rollout::{Rollouts, Seat};
 use crate::server::listen;
 use crate::snapshot::{Builder, Snapshot};
 use crate::telemetry::access_log::Target;
@@ -190,6 +192,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
         resources,
         changer,
         admin: None,
+        untidy: Arc::default(),
     };
     gateway.start_workers(settings.workers)?;
     gateway.start_listening()?;
@@ -221,6 +224,8 @@ struct Gateway {
     /// The way to the queue of changes.
     changer: Changer,
     admin: Option<Arc<Admin>>,
+    /// Whether little changed, and nobody has tidied up after it.
+    untidy: Arc<AtomicBool>,
 }
 
 struct WorkerHandle {
@@ -356,11 +361,17 @@ impl Gateway {
         tokio::spawn(upkeep::keep(upstreams_of(&self.shared.current)));
         tokio::spawn(discovery::keep::keep(self.builder.discovery.bell(), upstreams_of(&self.shared.current)));
         let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
-        let resources = self.resources.clone();
+        let (resources, untidy) = (self.resources.clone(), Arc::clone(&self.untidy));
+        let (metrics, builder) = (self.shared.metrics.clone(), Arc::clone(&self.builder));
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 buckets.sweep(clock.now());
+                if untidy.swap(false, Ordering::Relaxed) {
+                    builder.rollouts.let_go();
+                    metrics.sweep();
+                    builder.loader.sweep();
+                }
                 resources.iter().for_each(|resources| resources.tidy());
             }
         });
@@ -491,6 +502,19 @@ impl Gateway {
         self.shared.metrics.sweep();
         self.builder.loader.sweep();
         self.refresh_keys();
+        self.ask_issuers();
+    }
+
+    /// Swaps in a snapshot that differs from the last one in a few routes, upstreams or clients. What is tidied up after
+    /// a whole configuration waits, so that many small changes cost little.
+    fn swap_little(&mut self, snapshot: Snapshot, seats: &[Arc<Seat>]) {
+        self.revision = snapshot.revision;
+        self.adopt_new(&snapshot, seats);
+        let snapshot = Arc::new(snapshot);
+        tokio::spawn(memory::end(self.shared.current.swap(Arc::clone(&snapshot))));
+        self.applied.send_replace(snapshot.revision);
+        self.shared.metrics.config_applied(snapshot.revision, snapshot.router_build);
+        self.untidy.store(true, Ordering::Relaxed);
         self.ask_issuers();
     }
 

@@ -150,6 +150,35 @@ impl Rollouts {
         unsettled
     }
 
+    /// Takes the seats that a snapshot has beside those of the one before it. Otherwise like [`Rollouts::adopt`], which
+    /// also lets go of those that it has no more.
+    pub fn adopt_new(&self, seats: &[Arc<Seat>], standings: &Standings) -> Vec<String> {
+        let mut plugins = self.plugins.lock();
+        let mut unsettled = Vec::new();
+        for seat in seats {
+            let managed = plugins.entry(seat.spec.plugin.to_string()).or_default();
+            let built_with = standings.get(&*seat.spec.plugin);
+            managed.seats.push(Arc::clone(seat));
+            managed.seating += 1;
+            managed.declared = built_with.and_then(|(_, declared)| declared.clone());
+            watch(&seat.now());
+            if built_with.is_some_and(|(standing, _)| standing.generation != managed.generation) {
+                unsettled.push(seat.spec.plugin.to_string());
+            }
+        }
+        unsettled.dedup();
+        unsettled
+    }
+
+    /// Lets go of seats that nothing but this holds: no step of a snapshot that serves points there.
+    pub fn let_go(&self) {
+        for managed in self.plugins.lock().values_mut() {
+            let before = managed.seats.len();
+            managed.seats.retain(|seat| Arc::strong_count(seat) > 1);
+            managed.seating += u64::from(managed.seats.len() != before);
+        }
+    }
+
     fn store(&self) -> Result<&Arc<Store>, RolloutError> {
         self.store.get().ok_or(RolloutError::NoStore)
     }
@@ -208,13 +237,13 @@ fn watch(lineup: &Lineup) {
     lineup.usages().for_each(|usage| usage.tally.count_calls(compares));
 }
 
-/// The seats of a snapshot, each once, by plugin.
+/// The seats of a snapshot, by plugin.
 fn seats(snapshot: &Snapshot) -> HashMap<&str, Vec<Arc<Seat>>> {
     let mut seats: HashMap<&str, Vec<Arc<Seat>>> = HashMap::new();
-    let mut seen = std::collections::HashSet::new();
-    let steps = snapshot.routes.iter().flat_map(|route| route.chain.steps.iter());
-    for step in steps.filter(|step| seen.insert(Arc::as_ptr(&step.seat))) {
-        seats.entry(&step.seat.spec.plugin).or_default().push(Arc::clone(&step.seat));
+    for (spec, seat) in &snapshot.seats {
+        if let Some(seat) = seat.upgrade() {
+            seats.entry(&spec.plugin).or_default().push(seat);
+        }
     }
     seats
 }

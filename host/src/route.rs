@@ -78,6 +78,12 @@ pub struct Head<'a> {
 
 // === impl Router ===
 
+impl<T> Clone for Router<T> {
+    fn clone(&self) -> Self {
+        Self { hosts: Arc::clone(&self.hosts), changes: self.changes.clone() }
+    }
+}
+
 impl<T> Router<T> {
     /// Rules earlier in the sequence win over later ones that are otherwise equal.
     pub fn build(rules: impl IntoIterator<Item = (Rule, T)>) -> Self {

@@ -2,14 +2,15 @@
 //! document is in [`build`], the only place that knows both sides.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::chain::Chain;
 use crate::identity::{Clients, Introspection, Issuers};
 use crate::plugin::Usage;
-use crate::rollout::Standings;
+use crate::plugin::load::UsageSpec;
 use crate::rollout::signature::Signatures;
+use crate::rollout::{Seat, Standings};
 use crate::route::Router;
 use crate::server::Listener;
 use crate::server::mirror::Mirror;
@@ -23,9 +24,10 @@ use crate::upstream::{Split, Upstream};
 pub mod build;
 pub mod plugins;
 
-pub use build::Builder;
+pub use build::{Amended, Amendment, Builder};
 
-/// One configuration, ready to serve.
+/// One configuration, ready to serve. Copies share its parts.
+#[derive(Clone)]
 pub struct Snapshot {
     /// Its number; each applied one is higher.
     pub revision: u64,
@@ -33,14 +35,14 @@ pub struct Snapshot {
     pub router: Router<Arc<Route>>,
     /// How long it took to build.
     pub router_build: Duration,
-    /// All routes, in the order of the configuration.
+    /// All routes, in the order of the configuration, which is that of their positions.
     pub routes: Vec<Arc<Route>>,
     /// Listeners by name.
     pub listeners: HashMap<Arc<str>, Arc<Listener>>,
     /// TLS of the admin listener, where it has it.
     pub admin_tls: Option<Arc<Tls>>,
     /// Upstreams by name.
-    pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    pub upstreams: Arc<HashMap<Arc<str>, Arc<Upstream>>>,
     /// Who signs tokens.
     pub issuers: Arc<Issuers>,
     /// Who is asked about tokens.
@@ -59,9 +61,14 @@ pub struct Snapshot {
     pub signatures: Signatures,
     /// What stood for its plugins when it was built.
     pub standings: Standings,
+    /// Where versions of plugins take their turns: held by the steps that point there.
+    pub seats: Seats,
     /// Whether any route allows an upgrade.
     pub allows_upgrades: bool,
 }
+
+/// Seats by what is the same for all versions there. Those that no step points at any more are gone.
+pub type Seats = imbl::HashMap<UsageSpec, Weak<Seat>>;
 
 /// How the gateway goes away.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +83,8 @@ pub struct Drain {
 pub struct Route {
     /// Its name.
     pub name: Arc<str>,
+    /// Its place in the order of the configuration. There is room between two, for those that come later.
+    pub position: u64,
     /// The paths it is for, as traces name it; its name where there are several.
     pub pattern: Arc<str>,
     /// Its plugins.

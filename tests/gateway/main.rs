@@ -25,6 +25,7 @@ mod grpc;
 mod hostile;
 mod http2;
 mod identity_provider;
+mod incremental;
 mod introspection;
 mod issuers;
 mod limits;

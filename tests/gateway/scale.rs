@@ -50,15 +50,6 @@ async fn check_found(gateway: &Gateway) {
     assert_eq!(ask(gateway, ROUTES, 1).await.status, 404, "one route more than there are");
 }
 
-/// Seconds of processor time, of all threads together.
-fn processor_seconds(gateway: &Gateway) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", gateway.pid())).expect("the process runs");
-    let (_, after_name) = stat.rsplit_once(") ").expect("the name stands in brackets");
-    // utime and stime are the 14th and 15th field of all; the state after the name is the third. Linux counts 100 a second.
-    let ticks = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
-    ticks.sum::<f64>() / 100.0
-}
-
 fn peak(gateway: &Gateway) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("the process runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has had memory");
@@ -87,11 +78,11 @@ async fn start(config: &str) -> Gateway {
 #[tokio::test]
 async fn ten_thousand_routes_and_a_hundred_thousand_clients_load_fast_and_stay_small() {
     let small = start(&config(1, 0)).await;
-    let without = processor_seconds(&small);
+    let without = small.processor_seconds();
     let whole = config(ROUTES, CLIENTS);
     let gateway = start(&whole).await;
     // Compiling the plugins takes the same in both, and is done once for a machine.
-    let took = processor_seconds(&gateway) - without;
+    let took = gateway.processor_seconds() - without;
     assert!(took < 6.0, "{took} s of processor time to load");
     let (resident, highest) = (settled(&gateway).await, peak(&gateway));
     assert!(highest < 300 * MIB, "{} MiB at the most while loading", highest / MIB);

@@ -186,6 +186,18 @@ impl Gateway {
         self.child.id().unwrap_or_else(|| panic!("the gateway still runs; its log: {}", self.log.text()))
     }
 
+    /// Seconds of processor time, of all its threads together.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the process runs");
+        let (_, after_name) = stat.rsplit_once(") ").expect("the name stands in brackets");
+        // utime and stime are the 14th and 15th field of all; the state after the name is the third. Linux counts 100 a second.
+        let ticks = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
+        ticks.sum::<f64>() / 100.0
+    }
+
     /// Its resident memory, in bytes.
     #[must_use]
     pub fn rss(&self) -> u64 {

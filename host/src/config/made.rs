@@ -1,11 +1,10 @@
 //! Resources that no file declares: routes, upstreams, clients and issuers that were made while the gateway ran. They
 //! are checked with what the files declare, as one document; a name that a file declares too is the file's.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map;
 use std::fmt;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -48,9 +47,9 @@ pub enum Change {
     Delete(Kind, String),
 }
 
-/// All resources that were made, by kind and name. Copies share the resources.
+/// All resources that were made, by kind and name. A copy shares everything with what it was made of, and costs nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Made([BTreeMap<String, Item>; 4]);
+pub struct Made([OrdMap<String, Item>; 4]);
 
 // === impl Kind ===
 
@@ -176,7 +175,7 @@ impl Change {
 
 impl Made {
     /// The resources of one kind, in the order of their names.
-    pub fn of(&self, kind: Kind) -> &BTreeMap<String, Item> {
+    pub fn of(&self, kind: Kind) -> &OrdMap<String, Item> {
         &self.0[kind as usize]
     }
 
@@ -187,12 +186,33 @@ impl Made {
 
     /// All resources, kind by kind.
     pub fn iter(&self) -> impl Iterator<Item = &Item> {
-        self.0.iter().flat_map(btree_map::BTreeMap::values)
+        self.0.iter().flat_map(OrdMap::values)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(BTreeMap::is_empty)
+        self.0.iter().all(OrdMap::is_empty)
+    }
+
+    /// What has to do with changes: what they put, the upstreams of the routes among that, the routes of the upstreams
+    /// among that, and all issuers, of which there are few.
+    pub fn near(&self, changes: &[Change]) -> Self {
+        let put: Vec<&Item> = changes.iter().filter_map(Change::after).collect();
+        let mut near: Made = put.iter().copied().chain(self.of(Kind::Issuers).values()).cloned().collect();
+        let is_put = |upstream: &str| put.iter().any(|item| item.kind() == Kind::Upstreams && item.name() == upstream);
+        let hangs_on_it = |item: &&Item| matches!(item, Item::Route(route) if route.named_upstreams().any(is_put));
+        if put.iter().any(|item| item.kind() == Kind::Upstreams) {
+            self.of(Kind::Routes).values().filter(hangs_on_it).for_each(|item| near.put(item));
+        }
+        let routes: Vec<Item> = near.of(Kind::Routes).values().cloned().collect();
+        let named = routes.iter().filter_map(|item| if let Item::Route(route) = item { Some(route) } else { None });
+        let upstreams = named.flat_map(|route| route.named_upstreams()).filter_map(|name| self.get(Kind::Upstreams, name));
+        upstreams.for_each(|item| near.put(item));
+        near
+    }
+
+    fn put(&mut self, item: &Item) {
+        self.apply(Change::Put(item.clone()));
     }
 
     /// Changes it. What was there before the change.

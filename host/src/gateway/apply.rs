@@ -9,14 +9,16 @@ use sha2::{Digest, Sha256 as Hash};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Gateway;
+use super::amend;
 use super::prepare::{kept, snapshot};
 use super::resources::Resources;
 use crate::admin::problem::Problem;
 use crate::cli::builtin_names;
 use crate::config::document::Document;
 use crate::config::text::{Sha256, Timestamp};
-use crate::config::{Change, Declared, Item, Kind, Made, Problems};
-use crate::snapshot::{Builder, Snapshot};
+use crate::config::{Change, Declared, Item, Kind, Loaded, Made, Problems};
+use crate::rollout::Seat;
+use crate::snapshot::{Amended, Builder, Snapshot};
 use crate::store::StoreError;
 use crate::store::revisions::{Difference, Differences, Revision};
 
@@ -96,8 +98,16 @@ struct Candidate {
     changes: Vec<Change>,
     differences: Differences,
     snapshot: Snapshot,
-    document: Document,
+    extent: Extent,
     warnings: Problems,
+}
+
+/// How much a change changes.
+enum Extent {
+    /// Everything may be another; what is left of the document.
+    Whole(Document),
+    /// Little: a few resources, with these seats beside those there are.
+    Little(Vec<Arc<Seat>>),
 }
 
 /// What a plan comes to.
@@ -140,10 +150,13 @@ impl Gateway {
         match outcome {
             Outcome::Unchanged(applied) => Ok(applied),
             Outcome::New(candidate) => {
-                let Candidate { made, differences, snapshot, document, warnings, .. } = *candidate;
+                let Candidate { made, differences, snapshot, extent, warnings, .. } = *candidate;
                 self.settle(&snapshot).await;
                 resources.set_made(made);
-                self.swap(snapshot, document, Vec::new());
+                match extent {
+                    Extent::Whole(document) => self.swap(snapshot, document, Vec::new()),
+                    Extent::Little(seats) => self.swap_little(snapshot, &seats),
+                }
                 Ok(Applied { revision: self.revision, changes: differences.0, warnings })
             }
         }
@@ -179,12 +192,27 @@ fn build(state: &State, changes: Vec<Change>, builder: &Builder, current: &Snaps
         differences.push(Difference::of(change, state.made.get(change.kind(), change.name())));
         made.apply(change.clone());
     }
-    let made = Arc::new(made);
-    let loaded = state.declared.with(&made, &builtin_names()).map_err(Refused::Invalid)?;
+    let (made, differences) = (Arc::new(made), Differences(differences));
+    let next = amend::Next { state, changes: &changes, made: &made };
+    if let Some((Amended { snapshot, seats }, warnings)) = next.amend(builder, current) {
+        let warnings = of_made(&warnings);
+        return Ok(Candidate { made, changes, differences, snapshot, extent: Extent::Little(seats), warnings });
+    }
+    let (loaded, snapshot) = whole(state, &made, builder, current)?;
+    let warnings = of_made(&loaded.warnings);
+    Ok(Candidate { made, changes, differences, snapshot, extent: Extent::Whole(kept(loaded)), warnings })
+}
+
+/// What files may mean otherwise was said when they were applied.
+fn of_made(warnings: &Problems) -> Problems {
+    Problems::new(warnings.iter().filter(|warning| warning.file.is_empty()).cloned().collect())
+}
+
+/// Checks and builds all there is.
+fn whole(state: &State, made: &Arc<Made>, builder: &Builder, current: &Snapshot) -> Result<(Loaded, Snapshot), Refused> {
+    let loaded = state.declared.with(made, &builtin_names()).map_err(Refused::Invalid)?;
     let snapshot = snapshot(&loaded, builder, Some(current), state.revision + 1).map_err(|(_, problems)| Refused::Invalid(problems))?;
-    // What files may mean otherwise was said when they were applied.
-    let warnings = Problems::new(loaded.warnings.iter().filter(|warning| warning.file.is_empty()).cloned().collect());
-    Ok(Candidate { made, changes, differences: Differences(differences), snapshot, document: kept(loaded), warnings })
+    Ok((loaded, snapshot))
 }
 
 /// Durable once this returns: the changes, their revision and who made them, all or nothing.

@@ -19,12 +19,14 @@ pub fn give_back() {
 /// Holds a replaced snapshot until nobody else does, so that its end is not on a worker: freeing ten thousand routes
 /// would keep the requests there waiting.
 pub async fn retire(snapshot: Arc<Snapshot>) {
+    end(snapshot).await;
+    let _ = tokio::task::spawn_blocking(give_back).await;
+}
+
+/// The same for one that shares nearly all it has with the one after it: there is little to give back.
+pub async fn end(snapshot: Arc<Snapshot>) {
     while Arc::strong_count(&snapshot) > 1 {
         tokio::time::sleep(LOOK).await;
     }
-    let _ = tokio::task::spawn_blocking(move || {
-        drop(snapshot);
-        give_back();
-    })
-    .await;
+    let _ = tokio::task::spawn_blocking(move || drop(snapshot)).await;
 }

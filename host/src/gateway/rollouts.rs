@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Gateway;
+use crate::rollout::Seat;
 use crate::snapshot::Snapshot;
 
 /// How often candidates are looked at.
@@ -12,7 +13,15 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Gateway {
     /// Takes the seats of a snapshot that is about to serve.
     pub(super) fn adopt(&self, snapshot: &Snapshot) {
-        let unsettled = self.builder.rollouts.adopt(snapshot);
+        self.settle_versions(self.builder.rollouts.adopt(snapshot));
+    }
+
+    /// Takes the seats that a snapshot which is about to serve has beside those of the last one.
+    pub(super) fn adopt_new(&self, snapshot: &Snapshot, seats: &[Arc<Seat>]) {
+        self.settle_versions(self.builder.rollouts.adopt_new(seats, &snapshot.standings));
+    }
+
+    fn settle_versions(&self, unsettled: Vec<String>) {
         if unsettled.is_empty() {
             return;
         }

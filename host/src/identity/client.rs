@@ -136,6 +136,17 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// The same of the client at another place.
+    pub fn at(&self, place: usize) -> Self {
+        let mut error = self.clone();
+        match &mut error {
+            Self::SharedKey { client, .. } | Self::NoPepper { client, .. } => *client = place,
+        }
+        error
+    }
+}
+
 /// A key, found by its digest.
 #[derive(Debug, Clone)]
 struct ByDigest(Arc<Key>);

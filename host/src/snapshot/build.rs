@@ -1,6 +1,7 @@
 //! From a document to a snapshot: everything is resolved, loaded, compiled and configured here, off the request path,
 //! and either all of it stands or the snapshot is not made. What did not change since the last one is taken over.
 
+mod amend;
 mod clients;
 mod endpoints;
 mod explain;
@@ -11,7 +12,7 @@ mod transport;
 mod upstreams;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::chain::{Chain, Step};
@@ -26,7 +27,7 @@ use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{Loader, Refusal, Usage};
 use crate::rollout::signature::Signatures;
 use crate::rollout::{Candidate, Lineup, Rollouts, Seat, Standings};
-use crate::route::Router;
+use crate::route::{Router, Rule};
 use crate::server::forwarded::Pseudonym;
 use crate::server::tls::{ClientAuth, Tls, TlsError};
 use crate::server::{self, Listener, head_guard};
@@ -37,8 +38,9 @@ use crate::upstream::discovery::Discovery;
 use crate::upstream::{Balancer, Endpoints, Split, Upstream};
 
 use super::plugins::{self, Source};
-use super::{Drain, Route, Snapshot};
+use super::{Drain, Route, Seats, Snapshot};
 
+pub use amend::{Amended, Amendment};
 pub use explain::ExplainedStep;
 pub use rules::{Misfit, route_rules};
 
@@ -72,7 +74,9 @@ struct Build<'a> {
     /// Of the components that were asked so far.
     known_schemas: HashMap<Sha256Digest, Option<Arc<ConfigSchema>>>,
     /// Steps that agree on everything share a seat.
-    seats: HashMap<UsageSpec, Arc<Seat>>,
+    seats: Seats,
+    /// Those among them that were made in this attempt.
+    new_seats: Vec<Arc<Seat>>,
     findings: Vec<Finding>,
 }
 
@@ -121,7 +125,8 @@ impl<'a> Build<'a> {
             before: HashMap::new(),
             schemas,
             known_schemas: HashMap::new(),
-            seats: HashMap::new(),
+            seats: Seats::new(),
+            new_seats: Vec::new(),
             findings: Vec::new(),
         }
     }
@@ -137,12 +142,13 @@ impl<'a> Build<'a> {
             router,
             router_build: began.elapsed(),
             standings,
+            seats: self.seats.clone(),
             signatures: Signatures::new(&self.document.plugin_signatures),
             allows_upgrades: routes.iter().any(|route| !route.upgrades.is_empty()),
             routes,
             listeners: self.listeners(),
             admin_tls: self.admin_tls(),
-            upstreams,
+            upstreams: Arc::new(upstreams),
             issuers: self.issuers(previous),
             introspection: self.introspection(previous),
             clients: self.clients(previous),
@@ -237,12 +243,18 @@ impl<'a> Build<'a> {
 
     fn routes(&mut self, upstreams: &HashMap<Arc<str>, Arc<Upstream>>, plugins: &HashMap<String, Source>) -> Vec<Arc<Route>> {
         let configured = self.document.routes.iter().enumerate();
-        configured.map(|(place, route)| Arc::new(self.route(route, at("routes", place), upstreams, plugins))).collect()
+        configured
+            .map(|(place, route)| {
+                let position = amend::GAP * (place as u64 + 1);
+                Arc::new(self.route(route, position, at("routes", place), upstreams, plugins))
+            })
+            .collect()
     }
 
     fn route(
         &mut self,
         configured: &document::Route,
+        position: u64,
         path: KeyPath,
         upstreams: &HashMap<Arc<str>, Arc<Upstream>>,
         plugins: &HashMap<String, Source>,
@@ -252,6 +264,7 @@ impl<'a> Build<'a> {
             steps.filter_map(|(place, step)| self.step(step, configured, place, path.clone().key("chain").index(place), plugins)).collect();
         Route {
             name: configured.name.as_str().into(),
+            position,
             pattern: pattern(configured).into(),
             chain: Chain { steps },
             upstream: split(configured, upstreams),
@@ -290,8 +303,8 @@ impl<'a> Build<'a> {
     }
 
     fn seat(&mut self, source: &Source, spec: UsageSpec, stable: &Arc<Usage>) -> Arc<Seat> {
-        if let Some(seat) = self.seats.get(&spec) {
-            return Arc::clone(seat);
+        if let Some(seat) = self.seats.get(&spec).and_then(Weak::upgrade) {
+            return seat;
         }
         let previous = source.previous.as_ref().and_then(|artifact| self.other(artifact, &spec, false)).or_else(|| self.previous(stable));
         let candidate = source.candidate.as_ref().and_then(|(artifact, share, part)| {
@@ -299,7 +312,8 @@ impl<'a> Build<'a> {
             Some(Candidate { usage, share: *share, part: part.clone() })
         });
         let seat = Seat::new(spec.clone(), Lineup { stable: Arc::clone(stable), previous, candidate });
-        self.seats.insert(spec, Arc::clone(&seat));
+        self.seats.insert(spec, Arc::downgrade(&seat));
+        self.new_seats.push(Arc::clone(&seat));
         seat
     }
 
@@ -361,12 +375,20 @@ impl<'a> Build<'a> {
     fn router(&mut self, routes: &[Arc<Route>]) -> Router<Arc<Route>> {
         let mut rules = Vec::new();
         for (place, (configured, route)) in self.document.routes.iter().zip(routes).enumerate() {
-            match route_rules(configured) {
-                Ok(made) => rules.extend(made.into_iter().map(|rule| (rule, Arc::clone(route)))),
-                Err(misfits) => self.findings.extend(misfits.into_iter().map(|misfit| condition(misfit, at("routes", place)))),
+            rules.extend(self.rules(configured, route, at("routes", place)));
+        }
+        Router::at(rules)
+    }
+
+    /// What leads to a route; nothing where a condition cannot be, which is found here.
+    fn rules(&mut self, configured: &document::Route, route: &Arc<Route>, path: KeyPath) -> Vec<(u64, Rule, Arc<Route>)> {
+        match route_rules(configured) {
+            Ok(rules) => rules.into_iter().map(|rule| (route.position, rule, Arc::clone(route))).collect(),
+            Err(misfits) => {
+                self.findings.extend(misfits.into_iter().map(|misfit| condition(misfit, path.clone())));
+                Vec::new()
             }
         }
-        Router::build(rules)
     }
 
     // === listeners ===

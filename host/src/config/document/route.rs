@@ -138,6 +138,13 @@ pub struct RouteTimeouts {
 // === impl Route ===
 
 impl Route {
+    /// The names of the upstreams that its requests or copies of them go to.
+    pub fn named_upstreams(&self) -> impl Iterator<Item = &str> {
+        let several = self.upstreams.iter().map(|upstream| &upstream.name);
+        let mirrors = self.mirror.iter().map(|mirror| &mirror.upstream);
+        self.upstream.iter().chain(several).chain(mirrors).map(String::as_str)
+    }
+
     /// The path prefix that every request of the route has matched, where its conditions are one with a prefix.
     pub fn only_prefix(&self) -> Option<&str> {
         match &*self.matches {

@@ -33,7 +33,7 @@ impl Build<'_> {
     }
 }
 
-fn client_settings(client: &document::Client) -> ClientSettings {
+pub(super) fn client_settings(client: &document::Client) -> ClientSettings {
     ClientSettings {
         name: client.name.clone(),
         keys: client.keys.iter().filter_map(key_settings).collect(),
@@ -55,7 +55,7 @@ fn key_settings(key: &ClientKey) -> Option<KeySettings> {
     })
 }
 
-fn finding(error: &ClientError) -> Finding {
+pub(super) fn finding(error: &ClientError) -> Finding {
     let key = |client: usize, key: usize| at("clients", client).key("keys").index(key);
     match error {
         ClientError::SharedKey { client, key: index, .. } => {
