@@ -23,6 +23,7 @@ mod seat;
 pub mod signature;
 mod trial;
 pub mod upload;
+mod versions;
 pub mod view;
 
 pub use error::RolloutError;

@@ -180,7 +180,8 @@ fn push(arguments: &PushArgs) -> Result<String, String> {
     let version = version.map_err(|error| error.to_string())?;
     let imports = texts(&version["imports"]);
     Ok(format!(
-        "{name} version {number} is ready; it serves nobody until it is rolled out:\n  gatehouse plugin rollout {name} {number} --weight 5\nsha256 {sha256}\nimports {imports}",
+        "{name} version {number} is ready; it serves nobody until it is rolled out:\n  gatehouse plugin rollout {name} {number} --weight 5\n\
+         sha256 {sha256}\nimports {imports}",
         name = arguments.name,
         number = version["version"],
         sha256 = version["sha256"].as_str().unwrap_or_default(),

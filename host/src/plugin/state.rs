@@ -47,7 +47,7 @@ impl Services {
             introspection: Arc::clone(&self.introspection),
             clients: Arc::clone(&self.clients),
             buckets: Arc::clone(&self.buckets),
-            clock: self.clock.clone(),
+            clock: self.clock,
             decisions: decisions.clone(),
             fetch: self.fetch.clone(),
         }

@@ -2,19 +2,16 @@
 //! requests that began go on with the version they began with. Blocks; none of it is on a request's path.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::sync::Arc;
 
 use crate::config::text::Sha256;
 use crate::plugin::compile::Sha256Digest;
-use crate::plugin::load::Artifact;
-use crate::plugin::{Loader, Refusal, Usage, builtin};
+use crate::plugin::{Loader, Usage};
 
-use super::comparison::Comparison;
-use super::record::{Choice, Outcome, Record, Source, Terms, Version, now};
-use super::seat::{Candidate, Lineup, Part, Seat, Share};
+use super::record::{Choice, Outcome, Record, Terms, Version, now};
+use super::seat::{Lineup, Seat};
 use super::trial::Trial;
-use super::{Declared, Managed, Origin, RolloutError, Rollouts, comparison, modules, stable, trying, watch};
+use super::{Declared, Managed, RolloutError, Rollouts, comparison, modules, stable, watch};
 
 /// Seats of a plugin up to which instances are made ahead.
 const MOST_WARM: usize = 16;
@@ -208,86 +205,10 @@ impl Rollouts {
         })
     }
 
-    /// The declared component is a version like others, so that one can go back to it.
-    fn number_declared(&self, loader: &Loader, plugin: &str, record: &mut Record, declared: Option<&Declared>) -> Result<(), RolloutError> {
-        let Some(declared) = declared.filter(|declared| record.with(declared.digest.into()).is_none()) else { return Ok(()) };
-        let (bytes, artifact) = (declared.bytes(plugin)?, loader.known(declared.digest));
-        let imports = artifact.map(|artifact| artifact.imports.clone()).unwrap_or_default();
-        modules::write(self.store()?, declared.digest, &bytes)?;
-        record.add(Version {
-            version: 0,
-            sha256: declared.digest.into(),
-            size: bytes.len() as u64,
-            imports,
-            source: Source::from(&declared.origin),
-            signed_by: None,
-            created: now(),
-        });
-        Ok(())
-    }
-
     fn keep(&self, plugin: &str, record: &Record, deed: Option<&Deed<'_>>) -> Result<(), RolloutError> {
         self.store()?.write(|writing| {
             writing.put(plugin, record)?;
             deed.map_or(Ok(()), |deed| Ok(writing.audit(deed.by, &deed.action, None, None)?))
-        })
-    }
-
-    fn versions(
-        &self,
-        loader: &Loader,
-        plugin: &str,
-        record: &Record,
-        declared: Option<Sha256Digest>,
-        comparison: Option<&Arc<Comparison>>,
-    ) -> Result<Versions, RolloutError> {
-        let serving = stable(record, declared).and_then(|version| record.digest(version)).or(declared);
-        let serving = serving.ok_or_else(|| RolloutError::UnknownPlugin(plugin.to_owned()))?;
-        let previous = record.previous.and_then(|version| record.digest(version));
-        let candidate = record.candidate.as_ref().and_then(|terms| trying(record, terms, comparison));
-        Ok(Versions {
-            stable: self.artifact(loader, serving)?,
-            // Where it cannot be had any more, there is nothing to fall back to.
-            previous: previous.and_then(|digest| self.artifact(loader, digest).ok()),
-            candidate: match candidate {
-                None => None,
-                Some((digest, share, part)) => Some((self.artifact(loader, digest)?, share, part)),
-            },
-        })
-    }
-
-    fn artifact(&self, loader: &Loader, digest: Sha256Digest) -> Result<Arc<Artifact>, RolloutError> {
-        match loader.known(digest) {
-            Some(artifact) => Ok(artifact),
-            None => loader.artifact(&self.component(digest)?).map_err(RolloutError::Component),
-        }
-    }
-}
-
-/// The versions of a plugin that have a part, compiled.
-struct Versions {
-    stable: Arc<Artifact>,
-    previous: Option<Arc<Artifact>>,
-    candidate: Option<(Arc<Artifact>, Share, Part)>,
-}
-
-impl Versions {
-    fn lineup(&self, loader: &Loader, seat: &Seat) -> Result<Lineup, RolloutError> {
-        let usage = |artifact: &Arc<Artifact>, shadow: bool| -> Result<Arc<Usage>, RolloutError> {
-            let refused = |refusal: Refusal| RolloutError::Configured { config: seat.spec.config.to_string(), refusal };
-            loader.usage(artifact, &seat.spec.of(artifact.digest, shadow)).map_err(refused)
-        };
-        let candidate = match &self.candidate {
-            None => None,
-            Some((artifact, share, part)) => {
-                let usage = usage(artifact, part.is_shadow())?;
-                Some(Candidate { usage, share: *share, part: part.clone() })
-            }
-        };
-        Ok(Lineup {
-            stable: usage(&self.stable, false)?,
-            previous: self.previous.as_ref().and_then(|artifact| usage(artifact, false).ok()),
-            candidate,
         })
     }
 }
@@ -329,20 +250,6 @@ impl Managed {
         let compared = self.comparison.as_ref().map(|comparison| comparison.counts()).unwrap_or_default();
         self.trial.look(lineups.iter().map(|lineup| &lineup.stable), candidates, compared);
         self.trial.verdict(&terms.abort_if).map(|reason| (terms.version, reason))
-    }
-}
-
-impl Declared {
-    fn bytes(&self, plugin: &str) -> Result<Vec<u8>, RolloutError> {
-        let path = match &self.origin {
-            Origin::BuiltIn => return Ok(builtin::find(plugin).unwrap_or_default().to_vec()),
-            Origin::File(path) => path,
-        };
-        let bytes = fs::read(path).map_err(|cause| RolloutError::Module { digest: self.digest.to_string(), cause })?;
-        match Sha256Digest::of(&bytes) == self.digest {
-            true => Ok(bytes),
-            false => Err(RolloutError::FileChanged(path.clone())),
-        }
     }
 }
 
