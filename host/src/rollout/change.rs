@@ -164,7 +164,11 @@ impl Rollouts {
             let before = self.before(plugin)?;
             let mut record = before.record.clone();
             let digest = before.declared.as_ref().map(|declared| declared.digest);
-            self.number_declared(loader, plugin, &mut record, before.declared.as_ref())?;
+            match (self.number_declared(loader, plugin, &mut record, before.declared.as_ref()), urgency) {
+                (Err(error), Urgency::None) => return Err(error),
+                (Err(error), Urgency::High) => tracing::warn!(plugin, %error, "the declared component has no number yet"),
+                (Ok(()), _) => {}
+            }
             act(&mut record, digest)?;
             let kept_terms = record.candidate == before.record.candidate;
             let known = self.plugins.lock().get(plugin).and_then(|managed| managed.comparison.clone()).filter(|_| kept_terms);
