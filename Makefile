@@ -35,7 +35,7 @@ setup:
 
 # A real OpenID provider (npm `oidc-provider`, on Node) and a clock that tests move (Debian's libfaketime).
 PROVIDER = $(or $(CARGO_TARGET_DIR),target)/identity-provider
-# Prometheus' checker of metrics.
+# Prometheus' checker of metrics, and a registry for artifacts.
 TOOLS = $(or $(CARGO_TARGET_DIR),target)/tools
 
 setup-tests:
@@ -48,3 +48,8 @@ setup-tests:
 		mkdir -p $(TOOLS) && cd $(TOOLS) \
 		&& { apt-get -qq download prometheus 2>/dev/null || { apt-get -qq update && apt-get -qq download prometheus; }; } \
 		&& dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm -f prometheus_*.deb; }
+	@command -v docker-registry >/dev/null || test -x $(TOOLS)/usr/bin/docker-registry || { \
+		echo "== fetching a registry for artifacts (taken out of the Debian package docker-registry, which is not installed)"; \
+		mkdir -p $(TOOLS) && cd $(TOOLS) \
+		&& { apt-get -qq download docker-registry 2>/dev/null || { apt-get -qq update && apt-get -qq download docker-registry; }; } \
+		&& dpkg-deb --fsys-tarfile docker-registry_*.deb | tar -x ./usr/bin/docker-registry && rm -f docker-registry_*.deb; }

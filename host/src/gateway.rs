@@ -7,6 +7,7 @@ mod first;
 mod memory;
 mod prepare;
 mod record;
+mod registries;
 pub mod resources;
 mod rollouts;
 
@@ -37,6 +38,7 @@ use crate::identity::jwks;
 use crate::limit::{Clock, Table};
 use crate::plugin::Loader;
 use crate::plugin::compile::{Allowance, Children, Workshop};
+use crate::registry;
 use crate::rollout::gauges::RolloutGauges;
 use crate::rollout::{Rollouts, Seat};
 use crate::server::listen;
@@ -55,6 +57,7 @@ use crate::worker::{self, Listen, Phase, Pinned};
 use apply::{Changer, Waiting};
 use first::{First, first};
 use prepare::{Parts, Prepared};
+use registries::Cause;
 use resources::Resources;
 
 /// How often names of endpoints are looked up again.
@@ -135,6 +138,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
     let builder = Arc::new(Builder {
         loader,
         rollouts: Arc::<Rollouts>::default(),
+        registries: registries::start(&settings, &metrics),
         endpoints,
         discovery: Discovery::default(),
         tokens: TokenSources::default(),
@@ -144,6 +148,7 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
 
     let First { prepared: Prepared { snapshot, document, files, .. }, resources, refused } = first(&settings, &builder)?;
     let config = Arc::new(settings.config);
+    builder.registries.settle();
     applied(&metrics, &snapshot);
     metrics.publish(Box::new(RolloutGauges::new(Arc::clone(&builder.rollouts))));
     let readiness = Arc::new(Readiness::starting());
@@ -311,6 +316,7 @@ impl Gateway {
         self.builder.discovery.settle(upstreams_of(&self.shared.current)()).await;
         self.refresh_keys();
         self.ask_issuers();
+        let registries = Arc::clone(&self.builder.registries);
         let mut watch = Watch::start();
         self.watch(&mut watch);
         self.readiness.set(true);
@@ -322,7 +328,7 @@ impl Gateway {
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => {
                     self.shared.log.reopen();
-                    self.reload().await;
+                    self.reload(Cause::Files).await;
                     self.watch(&mut watch);
                 }
                 Some(wish) = wishes.recv() => {
@@ -331,9 +337,13 @@ impl Gateway {
                 }
                 () = watch.changed() => {
                     if self.has_changed() {
-                        self.reload().await;
+                        self.reload(Cause::Files).await;
                         self.watch(&mut watch);
                     }
+                }
+                () = registries.offered() => {
+                    self.reload(Cause::Registry).await;
+                    self.watch(&mut watch);
                 }
             }
         }
@@ -359,6 +369,7 @@ impl Gateway {
             }
         });
         tokio::spawn(upkeep::keep(upstreams_of(&self.shared.current)));
+        tokio::spawn(registry::keep::keep(Arc::clone(&self.builder.registries)));
         tokio::spawn(discovery::keep::keep(self.builder.discovery.bell(), upstreams_of(&self.shared.current)));
         let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
         let (resources, untidy) = (self.resources.clone(), Arc::clone(&self.untidy));
@@ -408,19 +419,19 @@ impl Gateway {
     }
 
     /// Applies the configuration as it is now, whole or not at all.
-    async fn reload(&mut self) {
+    async fn reload(&mut self, cause: Cause) {
         let began = Instant::now();
         // Taken before anything is read: a file that changes meanwhile is then found changed.
         self.fingerprint = self.files.as_ref().map(Files::fingerprint);
         let files = self.files.clone();
-        match self.try_reload().await {
+        match self.try_reload(cause).await {
             Ok(()) => {
                 tracing::info!(revision = self.revision, took = ?began.elapsed(), "configuration applied");
                 degraded(&self.shared.metrics, &self.readiness, None);
             }
             Err((reason, error)) => {
                 self.shared.metrics.config_rejected(reason);
-                if let StartError::Config(problems) = &error {
+                if let (StartError::Config(problems), Cause::Files) = (&error, cause) {
                     degraded(&self.shared.metrics, &self.readiness, Some(problems.clone()));
                 }
                 tracing::error!(revision = self.revision, "configuration refused, the last good one stays: {error}");
@@ -431,24 +442,25 @@ impl Gateway {
         }
     }
 
-    async fn try_reload(&mut self) -> Result<(), (&'static str, StartError)> {
-        let prepared = self.prepare().await?;
+    async fn try_reload(&mut self, cause: Cause) -> Result<(), (&'static str, StartError)> {
+        let prepared = self.prepare(cause).await?;
         self.settle(&prepared.snapshot).await;
         let bound = self.bind(&prepared.document).map_err(|error| ("listener", error))?;
         let Prepared { snapshot, document, files, .. } = self.record(prepared).await?;
         self.files = files;
         self.swap(snapshot, document, bound);
+        self.settle_registries().await;
         Ok(())
     }
 
     /// Everything that takes time, on a thread of its own: meanwhile signals and the admin listener are heard.
-    async fn prepare(&self) -> Result<Prepared, (&'static str, StartError)> {
+    async fn prepare(&self, cause: Cause) -> Result<Prepared, (&'static str, StartError)> {
         let (config, builder) = (Arc::clone(&self.config), Arc::clone(&self.builder));
         let (current, revision) = (self.shared.current.load_full(), self.revision + 1);
         let keep = self.resources.is_some();
         let made = self.resources.as_ref().map(|resources| resources.made()).unwrap_or_default();
         let prepared = tokio::task::spawn_blocking(move || {
-            let parts = Parts { config: &config, made: &made, keep };
+            let parts = Parts { config: &config, made: &made, keep, cause };
             parts.prepare(&builder, Some(&current), revision)
         });
         match prepared.await {

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod limit;
 pub mod pem;
 pub mod plugin;
+pub mod registry;
 pub mod rollout;
 pub mod route;
 pub mod server;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::plugin::Usage;
 use crate::plugin::compile::Sha256Digest;
+use crate::registry::Copied;
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 
@@ -17,7 +18,7 @@ mod change;
 pub mod comparison;
 mod error;
 pub mod gauges;
-mod modules;
+pub(crate) mod modules;
 pub mod record;
 mod seat;
 pub mod signature;
@@ -78,6 +79,13 @@ pub enum Origin {
     BuiltIn,
     /// In a file.
     File(std::path::PathBuf),
+    /// In a registry.
+    Registry {
+        /// Its reference, with the digest of the manifest that it stands for.
+        reference: Arc<str>,
+        /// Where the copy of it is.
+        copy: Copied,
+    },
 }
 
 /// What stands for one plugin at a moment: what a snapshot is built with.
@@ -249,11 +257,22 @@ fn seats(snapshot: &Snapshot) -> HashMap<&str, Vec<Arc<Seat>>> {
     seats
 }
 
+impl Declared {
+    /// Its reference in a registry, if that is where it is.
+    pub fn reference(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Registry { reference, .. } => Some(reference.as_ref().to_owned()),
+            Origin::BuiltIn | Origin::File(_) => None,
+        }
+    }
+}
+
 impl From<&Origin> for Source {
     fn from(origin: &Origin) -> Self {
         match origin {
             Origin::BuiltIn => Source::BuiltIn,
             Origin::File(_) => Source::File,
+            Origin::Registry { .. } => Source::Registry,
         }
     }
 }

@@ -37,6 +37,8 @@ mod plugins;
 mod problems;
 mod proxy_protocol;
 mod registration;
+mod registries;
+mod registries_failing;
 mod reload;
 mod retries;
 mod rollout;

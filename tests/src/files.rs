@@ -34,10 +34,23 @@ pub fn guest(name: &str) -> PathBuf {
 /// When there is none.
 #[must_use]
 pub fn promtool() -> PathBuf {
+    tool("promtool")
+}
+
+/// A registry for artifacts: the one in the `PATH`, or the one that `make test` fetched.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn docker_registry() -> PathBuf {
+    tool("docker-registry")
+}
+
+fn tool(name: &str) -> PathBuf {
     let installed = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
     let folders = installed.chain(profile_folder().parent().map(|target| target.join("tools/usr/bin")));
-    let found = folders.map(|folder| folder.join("promtool")).find(|path| path.is_file());
-    found.expect("no promtool: run `make test`, or `make setup-tests` first")
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no {name}: run `make test`, or `make setup-tests` first"))
 }
 
 /// The root of the repository.

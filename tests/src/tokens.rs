@@ -175,7 +175,13 @@ pub fn seconds_from_now(seconds: i64) -> i64 {
 /// SHA-256 in hexadecimal, as the config names API keys.
 #[must_use]
 pub fn sha256(text: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    sha256_bytes(text.as_bytes())
+}
+
+/// The same of bytes, as components are named.
+#[must_use]
+pub fn sha256_bytes(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

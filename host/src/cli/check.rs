@@ -9,6 +9,7 @@ use crate::identity::credentials::TokenSources;
 use crate::limit::Table;
 use crate::plugin::Loader;
 use crate::plugin::compile::{Allowance, Children, Workshop};
+use crate::registry::{Kept, Registries};
 use crate::rollout::Rollouts;
 use crate::snapshot::Builder;
 use crate::telemetry::Metrics;
@@ -60,18 +61,21 @@ fn count(number: usize, noun: &str) -> String {
 
 /// What the plugins of a document say: whether they load, and whether they take their configurations.
 pub fn plugins(loaded: &Loaded) -> Vec<Finding> {
-    match builder() {
+    match builder(None) {
         Ok(builder) => builder.review(loaded),
         Err(finding) => vec![finding],
     }
 }
 
-/// A builder that serves nothing: it loads plugins and asks them.
-pub fn builder() -> Result<Builder, Finding> {
+/// A builder that serves nothing: it loads plugins and asks them. From registries it has what is kept in this folder.
+pub fn builder(data: Option<&Path>) -> Result<Builder, Finding> {
     let metrics = Metrics::new();
     let workshop = Workshop::Children(Children::new(Allowance::default()));
     let loader = Loader::start(super::run::user_cache().as_deref(), workshop, metrics.clone())
         .map_err(|error| Finding::new(KeyPath::default(), Code::Plugin, "this machine", format!("one that can run plugins: {error}")))?;
     let (endpoints, tokens, buckets) = (Arc::<Endpoints>::default(), TokenSources::default(), Arc::new(Table::new(1)));
-    Ok(Builder { loader, rollouts: Arc::<Rollouts>::default(), endpoints, discovery: Discovery::default(), tokens, metrics, buckets })
+    let folder = data.map(Path::to_owned).or_else(super::run::user_cache);
+    let registries = Arc::new(Registries::offline(folder.as_deref().map(Kept::within)));
+    let (rollouts, discovery) = (Arc::<Rollouts>::default(), Discovery::default());
+    Ok(Builder { loader, rollouts, registries, endpoints, discovery, tokens, metrics, buckets })
 }

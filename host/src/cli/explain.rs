@@ -3,7 +3,7 @@
 mod report;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -24,6 +24,9 @@ pub struct ExplainArgs {
     /// A configuration file, or a folder of *.yaml files
     #[arg(long)]
     config: PathBuf,
+    /// The gateway's data folder, for copies of what it pulled from registries
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// The request's method
     method: Method,
     /// The request's URL, with or without scheme and host
@@ -73,7 +76,7 @@ fn explain(arguments: &ExplainArgs, loaded: &Loaded) -> Result<Report, Problems>
     let candidates = router.explain(&head);
     match report::winner(&candidates) {
         None => Ok(Report::without_route(asked, &candidates, loaded)),
-        Some(place) => Ok(Report::with_route(asked, &candidates, loaded, place, chain(loaded, place)?)),
+        Some(place) => Ok(Report::with_route(asked, &candidates, loaded, place, chain(loaded, place, arguments.data.as_deref())?)),
     }
 }
 
@@ -84,11 +87,11 @@ fn router(loaded: &Loaded) -> Router<usize> {
 }
 
 /// The plugins of a route as they would run: loaded, and asked about their configurations.
-fn chain(loaded: &Loaded, place: usize) -> Result<Vec<ExplainedStep>, Problems> {
+fn chain(loaded: &Loaded, place: usize, data: Option<&Path>) -> Result<Vec<ExplainedStep>, Problems> {
     if loaded.document.routes[place].chain.is_empty() {
         return Ok(Vec::new());
     }
     let problems = |findings| Problems::new(loaded.sources.locate(findings));
-    let builder = builder().map_err(|finding| problems(vec![finding]))?;
+    let builder = builder(data).map_err(|finding| problems(vec![finding]))?;
     builder.explain(loaded, place).map_err(problems)
 }

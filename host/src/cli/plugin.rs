@@ -144,7 +144,7 @@ pub fn run(command: PluginCommand) -> ExitCode {
 
 fn inspected(file: &Path) -> Result<String, String> {
     let bytes = read(file)?;
-    let builder = check::builder().map_err(|_| "this machine cannot run plugins")?;
+    let builder = check::builder(None).map_err(|_| "this machine cannot run plugins")?;
     let found = inspect(&builder.loader, &bytes).map_err(|error| error.to_string())?;
     Ok(serde_json::to_string_pretty(&found).unwrap_or_default())
 }
@@ -241,6 +241,9 @@ fn summary(plugin: &Value) -> String {
 }
 
 fn serving(stable: &Value) -> String {
+    if let Some(reference) = stable["reference"].as_str() {
+        return format!("from {reference}");
+    }
     match (stable["version"].as_u64(), stable["source"].as_str()) {
         (Some(version), _) => format!("version {version}"),
         (None, Some(source)) => format!("from {}", source.replace('_', "-")),

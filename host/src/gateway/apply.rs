@@ -154,7 +154,10 @@ impl Gateway {
                 self.settle(&snapshot).await;
                 resources.set_made(made);
                 match extent {
-                    Extent::Whole(document) => self.swap(snapshot, document, Vec::new()),
+                    Extent::Whole(document) => {
+                        self.swap(snapshot, document, Vec::new());
+                        self.settle_registries().await;
+                    }
                     Extent::Little(seats) => self.swap_little(snapshot, &seats),
                 }
                 Ok(Applied { revision: self.revision, changes: differences.0, warnings })

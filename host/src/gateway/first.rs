@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::admin::{DATA, failed};
 use super::prepare::{Parts, Prepared, Refusal};
+use super::registries::Cause;
 use super::resources::Resources;
 use super::{ConfigSource, Settings, StartError, memory, record};
 use crate::cli::builtin_names;
@@ -32,7 +33,7 @@ pub fn first(settings: &Settings, builder: &Builder) -> Result<First, StartError
         resources = Some(open(Path::new(DATA), builder)?);
     }
     let Some(resources) = resources else {
-        let parts = Parts { config: &settings.config, made: &Arc::default(), keep: false };
+        let parts = Parts { config: &settings.config, made: &Arc::default(), keep: false, cause: Cause::Files };
         let prepared = read.map_err(|problems| ("invalid", problems)).and_then(|declared| parts.build(declared, builder, None, 1));
         let prepared = prepared.map_err(|(_, problems)| StartError::Config(problems))?;
         return Ok(First { prepared, resources: None, refused: None });
@@ -63,7 +64,7 @@ fn remembered(
     let broken = |error: &dyn ToString| failed("store".into(), error.to_string());
     let last = resources.store.read().and_then(|reading| reading.last_revision()).map_err(|error| broken(&error))?;
     let made = resources.made();
-    let parts = Parts { config: &settings.config, made: &made, keep: true };
+    let parts = Parts { config: &settings.config, made: &made, keep: true, cause: Cause::Files };
     let number = |digest| record::next_number(last.as_ref(), digest);
     let build = |declared: Declared| {
         let revision = number(declared.digest());

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::registries::Cause;
 use super::{ConfigSource, memory};
 use crate::cli::builtin_names;
 use crate::config::document::Document;
@@ -44,6 +45,8 @@ pub struct Parts<'a> {
     pub made: &'a Arc<Made>,
     /// Whether what is read is asked for again.
     pub keep: bool,
+    /// What it is for.
+    pub cause: Cause,
 }
 
 impl Parts<'_> {
@@ -66,7 +69,12 @@ impl Parts<'_> {
         };
         let mut loaded = loaded.map_err(|problems| ("invalid", problems))?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let snapshot = snapshot(&loaded, builder, previous, revision)?;
+        self.cause.begin(&builder.registries);
+        let built = snapshot(&loaded, builder, previous, revision);
+        let snapshot = built.or_else(|refusal| {
+            self.cause.withdraw(builder, refusal)?;
+            snapshot(&loaded, builder, previous, revision)
+        })?;
         let files = self.config.files(&loaded);
         let components = components(&loaded);
         let texts = self.keep.then(|| std::mem::take(&mut loaded.sources));

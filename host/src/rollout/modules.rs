@@ -50,21 +50,27 @@ fn folder(store: &Store) -> PathBuf {
     store.folder().join(FOLDER)
 }
 
-fn name(digest: Sha256Digest) -> String {
+/// The file that a component is.
+pub(crate) fn name(digest: Sha256Digest) -> String {
     format!("{digest}.wasm")
 }
 
-fn write_to(folder: &Path, digest: Sha256Digest, bytes: &[u8]) -> io::Result<()> {
-    if read_from(folder, digest).is_ok() {
-        return Ok(());
+/// Keeps a component in a folder. Durable once this returns.
+pub(crate) fn write_to(folder: &Path, digest: Sha256Digest, bytes: &[u8]) -> io::Result<()> {
+    match read_from(folder, digest) {
+        Ok(_) => Ok(()),
+        Err(_) => write_whole(folder, &folder.join(name(digest)), bytes),
     }
+}
+
+/// Writes a file of a folder whole, or not at all. Durable once this returns.
+pub(crate) fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let path = folder.join(name(digest));
     let temporary = path.with_extension(format!("{:08x}.tmp", fastrand::u32(..)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&temporary, &path)?;
+    fs::rename(&temporary, path)?;
     // The name has to be durable, too.
     File::open(folder)?.sync_all()
 }

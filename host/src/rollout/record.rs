@@ -66,6 +66,8 @@ pub enum Source {
     Upload,
     /// From a file that the configuration names.
     File,
+    /// From a registry that the configuration names.
+    Registry,
     /// With the gateway.
     BuiltIn,
 }

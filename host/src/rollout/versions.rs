@@ -4,6 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use crate::registry::Copied;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::Artifact;
 use crate::plugin::{Loader, Refusal, Usage, builtin};
@@ -103,7 +104,8 @@ impl Declared {
     fn bytes(&self, plugin: &str) -> Result<Vec<u8>, RolloutError> {
         let path = match &self.origin {
             Origin::BuiltIn => return Ok(builtin::find(plugin).unwrap_or_default().to_vec()),
-            Origin::File(path) => path,
+            Origin::Registry { copy: Copied::Memory(bytes), .. } => return Ok(bytes.to_vec()),
+            Origin::File(path) | Origin::Registry { copy: Copied::Disk(path), .. } => path,
         };
         let bytes = fs::read(path).map_err(|cause| RolloutError::Module { digest: self.digest.to_string(), cause })?;
         match Sha256Digest::of(&bytes) == self.digest {

@@ -7,7 +7,7 @@ use crate::config::text::Sha256;
 use crate::plugin::tally::Reading;
 
 use super::record::{Ended, Source, Terms, Version};
-use super::{Managed, RolloutError, Rollouts, stable};
+use super::{Declared, Managed, RolloutError, Rollouts, stable};
 
 /// A plugin in short.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -50,6 +50,9 @@ pub struct Serving {
     pub sha256: Sha256,
     /// Where it came from.
     pub source: Source,
+    /// The reference in a registry that it came from, with the digest of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A version that is being tried, and how it fares.
@@ -135,13 +138,13 @@ impl Managed {
     fn serving(&self) -> Option<Serving> {
         let declared = self.declared.as_ref();
         let version = stable(&self.record, declared.map(|declared| declared.digest)).and_then(|number| self.record.version(number));
-        match (version, declared) {
-            (Some(version), _) => Some(Serving { version: Some(version.version), sha256: version.sha256, source: version.source }),
-            (None, Some(declared)) => {
-                Some(Serving { version: None, sha256: declared.digest.into(), source: Source::from(&declared.origin) })
-            }
-            (None, None) => None,
-        }
+        let (number, sha256, source) = match (version, declared) {
+            (Some(version), _) => (Some(version.version), version.sha256, version.source),
+            (None, Some(declared)) => (None, declared.digest.into(), Source::from(&declared.origin)),
+            (None, None) => return None,
+        };
+        let reference = declared.filter(|declared| declared.digest.0 == sha256.0).and_then(Declared::reference);
+        Some(Serving { version: number, sha256, source, reference })
     }
 
     fn candidate(&self, terms: &Terms) -> CandidateView {

@@ -25,6 +25,7 @@ use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{Loader, Refusal, Usage};
+use crate::registry::Registries;
 use crate::rollout::signature::Signatures;
 use crate::rollout::{Candidate, Lineup, Rollouts, Seat, Standings};
 use crate::route::{Router, Rule};
@@ -50,6 +51,8 @@ pub struct Builder {
     pub loader: Loader,
     /// Knows which versions take their turns.
     pub rollouts: Arc<Rollouts>,
+    /// Pulls components from registries.
+    pub registries: Arc<Registries>,
     /// Keeps endpoints.
     pub endpoints: Arc<Endpoints>,
     /// Keeps what discovery finds.

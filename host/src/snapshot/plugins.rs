@@ -12,10 +12,13 @@ use crate::config::{Code, Finding, KeyPath, Sources};
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::Artifact;
 use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, Refusal, builtin};
+use crate::registry::Component;
 use crate::rollout::signature::{self, Signatures};
 use crate::rollout::{Declared, Origin, Part, Share, Standing, Standings};
 
 use super::Builder;
+
+mod registry;
 
 /// A plugin by name, before it meets a configuration.
 #[derive(Clone)]
@@ -83,9 +86,10 @@ impl<'a> Loading<'a> {
 
     fn declared(&self, findings: &mut Vec<Finding>) -> Vec<Wanted<'a>> {
         let mut wanted = Vec::new();
+        let mut pulled = registry::pull(self, findings);
         for (place, plugin) in self.document.plugins.iter().enumerate() {
             let path = KeyPath::default().key("plugins").index(place);
-            match self.wanted(plugin, &path) {
+            match self.wanted(plugin, &path, pulled.remove(&place)) {
                 Ok(found) => wanted.extend(found),
                 Err(finding) => findings.push(finding),
             }
@@ -102,27 +106,46 @@ impl<'a> Loading<'a> {
         names.into_iter().filter_map(|name| Some(self.standing(name, builtin::find(name)?.into(), Origin::BuiltIn, None))).collect()
     }
 
-    /// None for one that is to be uploaded, where that is not known.
-    fn wanted(&self, plugin: &'a document::Plugin, path: &KeyPath) -> Result<Option<Wanted<'a>>, Finding> {
+    /// None for one that is to be uploaded or pulled, where that is not known.
+    fn wanted(&self, plugin: &'a document::Plugin, path: &KeyPath, pulled: Option<Component>) -> Result<Option<Wanted<'a>>, Finding> {
         let entry = Some((plugin, path.clone()));
         if plugin.source.as_ref().is_some_and(|source| source.uploaded) {
             return self.uploaded(plugin, path);
+        }
+        if plugin.source.as_ref().is_some_and(|source| source.oci.is_some()) {
+            // What keeps one from being pulled was found with all the others.
+            return pulled.map(|component| self.pulled(plugin, component, path)).transpose();
         }
         let (bytes, origin) = bytes(plugin, self.sources, path)?;
         self.signed(&plugin.name, &bytes, &origin, path)?;
         Ok(Some(self.standing(&plugin.name, bytes, origin, entry)))
     }
 
+    fn pulled(&self, plugin: &'a document::Plugin, component: Component, path: &KeyPath) -> Result<Wanted<'a>, Finding> {
+        let Component { bytes, pinned: reference, copy, signature } = component;
+        let at = || (path.clone().key("source").key("oci"), reference.to_string());
+        self.check_signature(&plugin.name, &bytes, signature.as_deref(), at)?;
+        let origin = Origin::Registry { reference, copy };
+        Ok(self.standing(&plugin.name, bytes.into(), origin, Some((plugin, path.clone()))))
+    }
+
     /// What comes from a file has to be signed, if the plugin has to.
     fn signed(&self, name: &str, bytes: &[u8], origin: &Origin, path: &KeyPath) -> Result<(), Finding> {
         let Origin::File(file) = origin else { return Ok(()) };
-        let refused = |reason: String| {
-            let want = format!("a component that is signed, but {reason}");
-            Finding::new(path.clone().key("source").key("file"), Code::Plugin, file.display().to_string(), want)
-        };
-        let signature = signature::read_beside(file).map_err(|error| refused(error.to_string()))?;
-        let checked = Signatures::new(&self.document.plugin_signatures).check(name, bytes, signature.as_deref());
-        checked.map(drop).map_err(|error| refused(error.to_string()))
+        let at = || (path.clone().key("source").key("file"), file.display().to_string());
+        let signature = signature::read_beside(file).map_err(|error| unsigned(at(), &error.to_string()))?;
+        self.check_signature(name, bytes, signature.as_deref(), at)
+    }
+
+    fn check_signature(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        signature: Option<&str>,
+        at: impl FnOnce() -> (KeyPath, String),
+    ) -> Result<(), Finding> {
+        let checked = Signatures::new(&self.document.plugin_signatures).check(name, bytes, signature);
+        checked.map(drop).map_err(|error| unsigned(at(), &error.to_string()))
     }
 
     fn uploaded(&self, plugin: &'a document::Plugin, path: &KeyPath) -> Result<Option<Wanted<'a>>, Finding> {
@@ -214,6 +237,10 @@ impl Wanted<'_> {
     }
 }
 
+fn unsigned((path, got): (KeyPath, String), reason: &str) -> Finding {
+    Finding::new(path, Code::Plugin, got, format!("a component that is signed, but {reason}"))
+}
+
 fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
     Source {
         artifact,
@@ -239,14 +266,6 @@ fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result
             )
         };
         return fs::read(&file).map(|bytes| (bytes.into(), Origin::File(file.clone()))).map_err(unreadable);
-    }
-    if source.is_some_and(|source| source.oci.is_some()) {
-        return Err(Finding::new(
-            path.clone().key("source").key("oci"),
-            Code::Value,
-            "an OCI reference",
-            "a file: registries come in a later version",
-        ));
     }
     match builtin::find(&plugin.name) {
         Some(bytes) => Ok((bytes.into(), Origin::BuiltIn)),

@@ -132,12 +132,12 @@ fn counters<'a>(
     counted.map(move |(value, count)| counter(vec![label(name, value), label("upstream", &siblings.upstream)], count))
 }
 
-pub(super) fn describe((name, help): (&str, &str), labels: &[&str]) -> Desc {
+pub(crate) fn describe((name, help): (&str, &str), labels: &[&str]) -> Desc {
     let labels = labels.iter().map(|label| (*label).to_owned()).collect();
     Desc::new(name.into(), help.into(), labels, Default::default()).expect("our names are valid")
 }
 
-pub(super) fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
+pub(crate) fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     let mut metric = Metric::from_label(labels);
@@ -145,7 +145,7 @@ pub(super) fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
     metric
 }
 
-pub(super) fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
+pub(crate) fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(count as f64);
     let mut metric = Metric::from_label(labels);
@@ -153,14 +153,14 @@ pub(super) fn counter(labels: Vec<LabelPair>, count: u64) -> Metric {
     metric
 }
 
-pub(super) fn label(name: &str, value: &str) -> LabelPair {
+pub(crate) fn label(name: &str, value: &str) -> LabelPair {
     let mut label = LabelPair::default();
     label.set_name(name.to_owned());
     label.set_value(value.to_owned());
     label
 }
 
-pub(super) fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+pub(crate) fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());

@@ -72,7 +72,8 @@ fn secrets(document: &Document) -> impl Iterator<Item = &document::Secret> {
     let shared = document.issuers.iter().filter_map(|issuer| issuer.secret.as_ref());
     let introspection = document.issuers.iter().filter_map(|issuer| Some(&issuer.introspection.as_ref()?.client_secret));
     let upstreams = document.upstreams.iter().filter_map(|upstream| Some(&upstream.auth.as_ref()?.client_credentials.client_secret));
-    shared.chain(introspection).chain(upstreams).chain(&document.identity.pepper)
+    let registries = document.plugins.iter().filter_map(|plugin| Some(&plugin.source.as_ref()?.oci.as_ref()?.auth()?.password));
+    shared.chain(introspection).chain(upstreams).chain(registries).chain(&document.identity.pepper)
 }
 
 fn certificate_files(tls: &document::Tls) -> impl Iterator<Item = &Path> {

@@ -88,6 +88,9 @@ pub struct Plugin {
     pub plugin: String,
     /// The version: the first digits of the component's digest.
     pub version: String,
+    /// The reference in a registry that it was pulled by, with the digest of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// `closed`, `skip` or `previous`.
     pub on_error: &'static str,
     /// The configuration, with its defaults.
@@ -197,6 +200,7 @@ impl From<ExplainedStep> for Plugin {
             OnError::Skip => "skip",
             OnError::Previous => "previous",
         };
-        Self { name: step.name, plugin: step.plugin, version: step.version.to_string(), on_error, config: step.config }
+        let (version, reference) = (step.version.to_string(), step.reference);
+        Self { name: step.name, plugin: step.plugin, version, reference, on_error, config: step.config }
     }
 }

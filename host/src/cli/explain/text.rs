@@ -44,6 +44,7 @@ fn write_plugin(f: &mut fmt::Formatter<'_>, plugin: &Plugin) -> fmt::Result {
         write!(f, " ({})", plugin.plugin)?;
     }
     writeln!(f, " version {} on_error {}", plugin.version, plugin.on_error)?;
+    plugin.reference.iter().try_for_each(|reference| writeln!(f, "    from {reference}"))?;
     writeln!(f, "    {}", plugin.config)
 }
 

@@ -3,10 +3,11 @@
 use super::Findings;
 use super::draft::Draft;
 use super::gateway::positive;
+use super::identity::review_secret;
 use super::names::{self, Names};
 use super::rules;
 use super::upstreams::exactly_one;
-use crate::config::document::{Grant, Plugin, PluginLimits, PluginSource};
+use crate::config::document::{Grant, Oci, OciArtifact, Plugin, PluginLimits, PluginSource};
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
 use crate::config::units::{Period, Size};
@@ -63,12 +64,28 @@ fn review_plugin(at: &Place<'_>, plugin: &Plugin, names: &Names<'_>, findings: &
 
 fn review_source(at: &Place<'_>, source: &PluginSource, findings: &mut Findings) {
     exactly_one(at, &["file", "oci", "uploaded"], &[source.file.is_some(), source.oci.is_some(), source.uploaded], findings);
-    // A tag can be moved to other bytes after they were looked at; a digest cannot.
-    if let Some(oci) = source.oci.as_ref().filter(|oci| !oci.contains("@sha256:")) {
-        let want = "an image by digest: REGISTRY/NAME@sha256:…";
-        findings.add(Finding::new(&at.key("oci"), Code::Value, format!("{oci:?}"), want));
+    match &source.oci {
+        None => {}
+        Some(Oci::Reference(reference)) => rules::check(&at.key("oci"), reference, rules::artifact, findings),
+        Some(Oci::Artifact(artifact)) => review_artifact(&at.key("oci"), artifact, findings),
     }
 }
+
+fn review_artifact(at: &Place<'_>, artifact: &OciArtifact, findings: &mut Findings) {
+    rules::check(&at.key("reference"), &artifact.reference, rules::artifact, findings);
+    if artifact.refresh < SHORTEST_REFRESH {
+        let want = format!("{SHORTEST_REFRESH} or more");
+        findings.add(Finding::new(&at.key("refresh"), Code::Value, artifact.refresh.to_string(), want));
+    }
+    if let Some(auth) = &artifact.auth {
+        let at = at.key("auth");
+        rules::check(&at.key("username"), &auth.username, rules::not_empty, findings);
+        review_secret(&at.key("password"), &auth.password, findings);
+    }
+}
+
+/// A registry is somebody else's server.
+const SHORTEST_REFRESH: Period = Period::secs(1);
 
 fn review_grant(at: &Place<'_>, grant: &Grant, names: &Names<'_>, findings: &mut Findings) {
     let Grant::Http(upstreams) = grant else { return };

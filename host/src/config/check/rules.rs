@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, Uri};
+use oci_client::Reference;
 use regex::RegexBuilder;
 
 use super::Findings;
@@ -28,6 +29,27 @@ pub(crate) fn name(text: &str) -> Result<(), Wanted> {
         return Err(format!("1 to {LONGEST} letters, digits and any of - _ . ~"));
     }
     Ok(())
+}
+
+/// An artifact in a registry. A registry that is not named would be one that a library knows; a tag that is not named,
+/// whatever was pushed last.
+pub(super) fn artifact(text: &str) -> Result<(), Wanted> {
+    const WANT: &str = "REGISTRY/NAME@sha256:DIGEST or REGISTRY/NAME:TAG";
+    let reference: Reference = text.parse().map_err(|error| format!("{WANT} ({error})"))?;
+    let Some((registry, name)) = text.split_once('/').filter(|(registry, _)| is_registry(registry)) else {
+        return Err(format!("{WANT} (it begins with no registry such as registry.example or localhost:5000)"));
+    };
+    let digest = reference.digest().map(|digest| digest.strip_prefix("sha256:"));
+    match digest {
+        Some(Some(digest)) if digest.len() == 64 && !digest.bytes().any(|byte| byte.is_ascii_uppercase()) => Ok(()),
+        Some(_) => Err(format!("{WANT} (the digest is not sha256: and 64 digits in lower case)")),
+        None if name.contains(':') => Ok(()),
+        None => Err(format!("{WANT} ({registry}/{name} has neither a tag nor a digest)")),
+    }
+}
+
+fn is_registry(text: &str) -> bool {
+    text == "localhost" || text.contains(['.', ':'])
 }
 
 /// A protocol to switch to. HTTP/2 is none: what it carries would pass every check by (h2c smuggling).

@@ -690,12 +690,41 @@ plugins:
         text,
         &[
             "2:5: plugins[0].source: got nothing, want a source, or the name of a built-in plugin (hint: did you mean jwt?)",
-            "3:29: plugins[1].source.oci: got \"registry/a:latest\", want an image by digest: REGISTRY/NAME@sha256:…",
+            "3:29: plugins[1].source.oci: got \"registry/a:latest\", want REGISTRY/NAME@sha256:DIGEST or REGISTRY/NAME:TAG (it begins with no registry such as registry.example or localhost:5000)",
             "3:59: plugins[1].limits.wall: got 1s, want 2s (cpu) or more",
             "3:68: plugins[1].limits.memory: got 1KB, want 64KiB to 4GiB",
             "3:93: plugins[1].limits.instances: got 0, want 1 or more",
         ],
     );
+}
+
+#[test]
+fn an_artifact_is_named_whole_or_refused() {
+    const WANT: &str = "REGISTRY/NAME@sha256:DIGEST or REGISTRY/NAME:TAG";
+    for (reference, why) in [
+        ("acme", "(it begins with no registry such as registry.example or localhost:5000)"),
+        ("https://registry.example/acme:1", "(invalid reference format)"),
+        ("registry.example/acme", "(registry.example/acme has neither a tag nor a digest)"),
+        ("localhost:5000/acme", "(localhost:5000/acme has neither a tag nor a digest)"),
+        ("registry.example/Acme:1", "(repository name must be lowercase)"),
+        ("registry.example/acme@sha256:abc", "(invalid reference format)"),
+    ] {
+        let text = format!("plugins: [{{name: a, source: {{oci: '{reference}'}}}}]\n");
+        refuses(&text, &[&format!("1:34: plugins[0].source.oci: got {reference:?}, want {WANT} {why}")]);
+    }
+    refuses(
+        "plugins: [{name: a, source: {oci: {reference: 'localhost:5000/acme:1', refresh: 10ms, auth: {username: '', password: {}}, tag: a}}}]\n",
+        &["1:124: plugins[0].source.oci.tag: got the unknown key \"tag\", want one of auth, insecure, reference, refresh"],
+    );
+    refuses(
+        "plugins: [{name: a, source: {oci: {reference: 'localhost:5000/acme:1', refresh: 10ms, auth: {username: '', password: {}}}}}]\n",
+        &[
+            "1:81: plugins[0].source.oci.refresh: got 10ms, want 1s or more",
+            "1:104: plugins[0].source.oci.auth.username: got \"\", want a text that is not empty",
+            "1:118: plugins[0].source.oci.auth.password: got none, want exactly one of file, env",
+        ],
+    );
+    refuses("plugins: [{name: a, source: {oci: [a]}}]\n", &["1:35: plugins[0].source.oci: got a list, want a text"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
 use crate::config::text::PublicKey;
 use crate::config::units::{Period, Size};
 
@@ -38,9 +39,9 @@ pub struct PluginSource {
     /// A `.wasm` file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// An image in an OCI registry, by digest: `registry/name@sha256:…`.
+    /// An artifact in an OCI registry.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub oci: Option<String>,
+    pub oci: Option<Oci>,
     /// Whatever was uploaded through the admin API: `gatehouse plugin push`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub uploaded: bool,
@@ -55,6 +56,47 @@ pub struct SignaturePolicy {
     pub names: String,
     /// The public keys, each enough on its own.
     pub keys: Vec<PublicKey>,
+}
+
+/// An artifact in an OCI registry: its reference alone, or with how it is had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Oci {
+    /// `REGISTRY/NAME@sha256:…` or `REGISTRY/NAME:TAG`.
+    Reference(String),
+    /// The same, with settings.
+    Artifact(OciArtifact),
+}
+
+/// An artifact in an OCI registry and how it is had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OciArtifact {
+    /// `REGISTRY/NAME@sha256:…`, which is pulled once, or `REGISTRY/NAME:TAG`, which is looked up again and again.
+    pub reference: String,
+    /// Who asks, where the registry wants to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RegistryAuth>,
+    /// How often a tag is looked up again.
+    #[serde(default = "minute")]
+    pub refresh: Period,
+    /// Whether to speak plain HTTP: left out, to a registry on this machine only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure: Option<bool>,
+}
+
+/// Credentials for a registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryAuth {
+    /// The name of the account.
+    pub username: String,
+    /// Its password, or a token that stands for it.
+    pub password: Secret,
+}
+
+fn minute() -> Period {
+    Period::secs(60)
 }
 
 /// How instances are shared between requests.
@@ -145,6 +187,40 @@ impl Plugin {
             limits: PluginLimits::default(),
             grants: None,
             on_error: OnError::default(),
+        }
+    }
+}
+
+impl Oci {
+    /// The reference.
+    pub fn reference(&self) -> &str {
+        match self {
+            Oci::Reference(reference) => reference,
+            Oci::Artifact(artifact) => &artifact.reference,
+        }
+    }
+
+    /// The credentials, if there are any.
+    pub fn auth(&self) -> Option<&RegistryAuth> {
+        match self {
+            Oci::Reference(_) => None,
+            Oci::Artifact(artifact) => artifact.auth.as_ref(),
+        }
+    }
+
+    /// How often a tag is looked up again.
+    pub fn refresh(&self) -> Period {
+        match self {
+            Oci::Reference(_) => minute(),
+            Oci::Artifact(artifact) => artifact.refresh,
+        }
+    }
+
+    /// Whether to speak plain HTTP, where that is said.
+    pub fn insecure(&self) -> Option<bool> {
+        match self {
+            Oci::Reference(_) => None,
+            Oci::Artifact(artifact) => artifact.insecure,
         }
     }
 }

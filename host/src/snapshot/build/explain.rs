@@ -17,6 +17,8 @@ pub struct ExplainedStep {
     pub plugin: String,
     /// The version: the first digits of the component's digest.
     pub version: Arc<str>,
+    /// The reference in a registry that it was pulled by, with the digest of its manifest.
+    pub reference: Option<String>,
     /// What happens when it faults.
     pub on_error: OnError,
     /// Its configuration, with the defaults that the plugin's schema names.
@@ -27,7 +29,7 @@ impl Builder {
     /// The chain of one route, by its place in the document, or what keeps it from running. Blocks.
     pub fn explain(&self, loaded: &Loaded, place: usize) -> Result<Vec<ExplainedStep>, Vec<Finding>> {
         let mut build = Build::new(self, loaded, Schemas::OnRefusal);
-        let (plugins, _) = build.plugins(false);
+        let (plugins, standings) = build.plugins(false);
         let route = &build.document.routes[place];
         let mut steps = Vec::new();
         for (step, configured) in route.chain.iter().enumerate() {
@@ -45,6 +47,7 @@ impl Builder {
                 name: configured.name.clone().unwrap_or_else(|| configured.plugin.clone()),
                 plugin: configured.plugin.clone(),
                 version: Arc::clone(&usage.plugin.version),
+                reference: standings.get(&configured.plugin).and_then(|(_, declared)| declared.as_ref()?.reference()),
                 on_error: configured.on_error.map_or(source.on_error, plugins::on_error),
                 config,
             });
