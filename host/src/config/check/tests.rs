@@ -710,7 +710,7 @@ fn an_artifact_is_named_whole_or_refused() {
         ("registry.example/acme@sha256:abc", "(invalid reference format)"),
     ] {
         let text = format!("plugins: [{{name: a, source: {{oci: '{reference}'}}}}]\n");
-        refuses(&text, &[&format!("1:34: plugins[0].source.oci: got {reference:?}, want {WANT} {why}")]);
+        refuses(&text, &[&format!("1:35: plugins[0].source.oci: got {reference:?}, want {WANT} {why}")]);
     }
     refuses(
         "plugins: [{name: a, source: {oci: {reference: 'localhost:5000/acme:1', refresh: 10ms, auth: {username: '', password: {}}, tag: a}}}]\n",
