@@ -4,10 +4,10 @@
 use std::fs;
 use std::sync::Arc;
 
-use crate::registry::Copied;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::Artifact;
 use crate::plugin::{Loader, Refusal, Usage, builtin};
+use crate::registry::Copied;
 
 use super::comparison::Comparison;
 use super::record::{Record, Source, Version, now};
