@@ -137,6 +137,13 @@ async fn what_a_trusted_proxy_says_is_kept_and_added_to() {
 }
 
 #[tokio::test]
+async fn whether_a_request_is_a_further_try_or_a_copy_is_not_the_clients_to_say() {
+    let (_gateway, origin) = forward(get("/").header("x-gatehouse-attempt", "2").header("X-Gatehouse-Mirror", "1")).await;
+    let arrived = origin.request();
+    assert_eq!((arrived.header("x-gatehouse-attempt"), arrived.header("x-gatehouse-mirror")), (None, None), "{}", arrived.head);
+}
+
+#[tokio::test]
 async fn a_loop_is_broken_when_our_own_name_comes_by_twice() {
     let origin = Origin::saying("hello").await;
     let gateway = Gateway::in_front_of(&origin).await;

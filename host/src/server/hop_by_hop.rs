@@ -53,10 +53,13 @@ const HTTP2_SETTINGS: u16 = 1 << 6;
 const PROXY_AUTHENTICATE: u16 = 1 << 7;
 const PROXY_AUTHORIZATION: u16 = 1 << 8;
 const CLIENT_CERTIFICATE: u16 = 1 << 9;
+const ATTEMPT: u16 = 1 << 10;
+const MIRROR: u16 = 1 << 11;
 
 // `Connection` is missing here because `strip_named` takes it out.
-// What a certificate says is for the hop that verified it to say, so nobody else's word of it goes further.
-static HOP_BY_HOP: [(u16, HeaderName); 9] = [
+// What a certificate says is for the hop that verified it to say, so nobody else's word of it goes further. Nor does
+// anybody's but ours of whether a request is a further try or a copy: upstreams may take those less seriously.
+static HOP_BY_HOP: [(u16, HeaderName); 11] = [
     (TE, header::TE),
     (UPGRADE, header::UPGRADE),
     (KEEP_ALIVE, HeaderName::from_static("keep-alive")),
@@ -66,9 +69,11 @@ static HOP_BY_HOP: [(u16, HeaderName); 9] = [
     (PROXY_AUTHENTICATE, header::PROXY_AUTHENTICATE),
     (PROXY_AUTHORIZATION, header::PROXY_AUTHORIZATION),
     (CLIENT_CERTIFICATE, client_certificate::CLIENT_CERTIFICATE),
+    (ATTEMPT, HeaderName::from_static("x-gatehouse-attempt")),
+    (MIRROR, HeaderName::from_static("x-gatehouse-mirror")),
 ];
 
-/// One walk over the names is cheaper than nine look-ups in the map, most of which would miss.
+/// One walk over the names is cheaper than eleven look-ups in the map, most of which would miss.
 fn present(headers: &HeaderMap) -> u16 {
     headers.keys().fold(0, |present, name| present | bit(name.as_str()))
 }
@@ -83,7 +88,9 @@ fn bit(name: &str) -> u16 {
         (16, "proxy-connection") => PROXY_CONNECTION,
         (17, "transfer-encoding") => TRANSFER_ENCODING,
         (18, "proxy-authenticate") => PROXY_AUTHENTICATE,
+        (18, "x-gatehouse-mirror") => MIRROR,
         (19, "proxy-authorization") => PROXY_AUTHORIZATION,
+        (19, "x-gatehouse-attempt") => ATTEMPT,
         (23, "x-forwarded-client-cert") => CLIENT_CERTIFICATE,
         _ => 0,
     }
