@@ -37,6 +37,8 @@ setup:
 PROVIDER = $(or $(CARGO_TARGET_DIR),target)/identity-provider
 # Prometheus' checker of metrics, and a registry for artifacts.
 TOOLS = $(or $(CARGO_TARGET_DIR),target)/tools
+# Makes requests of the admin API's description (PyPI).
+SCHEMATHESIS = $(or $(CARGO_TARGET_DIR),target)/schemathesis
 
 setup-tests:
 	@command -v npm >/dev/null || { echo "== installing node and npm (a real identity provider for the tests)"; apt-get update -q && apt-get install -y -q nodejs npm; }
@@ -53,3 +55,9 @@ setup-tests:
 		mkdir -p $(TOOLS) && cd $(TOOLS) \
 		&& { apt-get -qq download docker-registry 2>/dev/null || { apt-get -qq update && apt-get -qq download docker-registry; }; } \
 		&& dpkg-deb --fsys-tarfile docker-registry_*.deb | tar -x ./usr/bin/docker-registry && rm -f docker-registry_*.deb; }
+	@cmp -s tests/schemathesis/requirements.txt $(SCHEMATHESIS)/requirements.txt || { \
+		echo "== installing schemathesis, which tests the admin API by its description, into $(SCHEMATHESIS)"; \
+		rm -rf $(SCHEMATHESIS); \
+		{ python3 -m venv $(SCHEMATHESIS) 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv && python3 -m venv $(SCHEMATHESIS); }; } \
+		&& $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check -r tests/schemathesis/requirements.txt \
+		&& cp tests/schemathesis/requirements.txt $(SCHEMATHESIS)/; }

@@ -5,6 +5,7 @@ mod access_log;
 mod admin;
 mod admin_commands;
 mod admin_crash;
+mod admin_fuzz;
 mod admin_resources;
 mod bad_heads;
 mod bodies;
