@@ -49,6 +49,7 @@ mod rollout_story;
 mod routing;
 mod scale;
 mod streams;
+mod swaps;
 mod tidy;
 mod tls;
 mod token_attacks;

@@ -9,6 +9,12 @@ const WORK: [u8; 7] = [0x20, 0, 0x41, 7, 0x6c, 0x21, 0];
 /// A component of one module with so many functions, each of about so many bytes.
 #[must_use]
 pub fn functions(count: usize, bytes: usize) -> Vec<u8> {
+    [&b"\0asm\x0d\0\x01\0"[..], &module_of_functions(count, bytes)].concat()
+}
+
+/// The same module as a section of a component.
+#[must_use]
+pub fn module_of_functions(count: usize, bytes: usize) -> Vec<u8> {
     let mut body = vec![0];
     body.extend(WORK.iter().cycle().take(bytes / WORK.len() * WORK.len()));
     body.extend([0x20, 0, 0x0b]);
@@ -18,7 +24,7 @@ pub fn functions(count: usize, bytes: usize) -> Vec<u8> {
         code.extend(number(body.len()));
         code.extend(&body);
     }
-    component(&[section(1, &TYPES), section(3, &declared), section(10, &code)].concat())
+    module(&[section(1, &TYPES), section(3, &declared), section(10, &code)].concat())
 }
 
 /// A component of one module whose memory starts with so many pages of 64 KiB.
@@ -38,8 +44,12 @@ pub fn huge_section() -> Vec<u8> {
 
 /// A component that has nothing but a module of these sections.
 fn component(sections: &[u8]) -> Vec<u8> {
-    let module: Vec<u8> = b"\0asm\x01\0\0\0".iter().chain(sections).copied().collect();
-    b"\0asm\x0d\0\x01\0".iter().copied().chain(section(1, &module)).collect()
+    [&b"\0asm\x0d\0\x01\0"[..], &module(sections)].concat()
+}
+
+/// A module of these sections, as a section of a component.
+fn module(sections: &[u8]) -> Vec<u8> {
+    section(1, &[b"\0asm\x01\0\0\0", sections].concat())
 }
 
 fn section(id: u8, content: &[u8]) -> Vec<u8> {

@@ -49,6 +49,12 @@ pub fn renamed(component: &[u8], name: &str) -> Vec<u8> {
     [component, &[0, length + 1, length], name.as_bytes()].concat()
 }
 
+/// The same component with about so many bytes more: a module beside its own, that is compiled and never run.
+#[must_use]
+pub fn enlarged(component: &[u8], bytes: usize) -> Vec<u8> {
+    [component, &crate::bombs::module_of_functions(bytes / 400, 400)].concat()
+}
+
 /// The guest that takes table elements without end, as a component's bytes.
 ///
 /// # Panics

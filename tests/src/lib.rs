@@ -7,6 +7,7 @@ pub mod clock;
 pub mod collector;
 pub mod dns;
 pub mod files;
+pub mod footprint;
 pub mod frames;
 pub mod gateway;
 pub mod grpc;

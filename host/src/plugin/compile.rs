@@ -62,10 +62,21 @@ impl Compiler {
         Self { cache: cache.and_then(open), workshop }
     }
 
-    /// Says that requests are served from now on, and come before compiling.
+    /// Says that requests are served from now on, and come before compiling. What was compiled and nobody asked for in a
+    /// long time goes then: all that this process begins with was asked for by now.
     pub fn give_way(&self) {
+        if let Some(cache) = &self.cache {
+            cache.tidy();
+        }
         if let Workshop::Children(children) = &self.workshop {
             children.give_way();
+        }
+    }
+
+    /// Removes what was compiled of a component.
+    pub fn forget(&self, engine: &Engine, digest: Sha256Digest) {
+        if let Some(cache) = &self.cache {
+            cache.remove(engine, digest);
         }
     }
 

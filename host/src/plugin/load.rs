@@ -143,6 +143,11 @@ impl Loader {
         self.compiler.give_way();
     }
 
+    /// Removes what was compiled of a component that nobody will ask for again.
+    pub fn forget(&self, digest: Sha256Digest) {
+        self.compiler.forget(self.engine.wasm(), digest);
+    }
+
     /// Checks and compiles a component, or finds it compiled. Blocks.
     pub fn artifact(&self, bytes: &[u8]) -> Result<Arc<Artifact>, Refusal> {
         let digest = Sha256Digest::of(bytes);

@@ -133,11 +133,13 @@ impl Rollouts {
 
     /// Adds a version and gives it a number, or finds the one that has this component. The first version of a plugin
     /// that nothing else is declared for serves at once.
-    pub(super) fn add(&self, loader: &Loader, plugin: &str, version: Version, by: &str) -> Result<Version, RolloutError> {
+    pub(super) fn add(&self, loader: &Loader, plugin: &str, version: Version, bytes: &[u8], by: &str) -> Result<Version, RolloutError> {
         let sha256 = version.sha256;
         self.plugins.lock().entry(plugin.to_owned()).or_default();
         let deed = Deed { by, action: format!("upload {sha256} as a version of plugin {plugin}") };
         self.change(loader, plugin, Urgency::None, Some(deed), |record, declared| {
+            // Within the change, so that none before it takes the file away as one that no version needs.
+            modules::write(self.store()?, Sha256Digest(sha256.0), bytes)?;
             if record.with(sha256).is_none() {
                 let number = record.add(version.clone());
                 if stable(record, declared).is_none() {
@@ -191,9 +193,23 @@ impl Rollouts {
             self.left.lock().extend(left);
             let idle = idle(&before.record, &plugins);
             drop(plugins);
-            idle.into_iter().for_each(|digest| modules::remove(self.store.get(), digest));
+            // What is remembered may need them yet.
+            if kept.is_ok() {
+                idle.iter().for_each(|digest| modules::remove(self.store.get(), *digest));
+                idle.into_iter().for_each(|digest| self.forget(loader, digest));
+            }
             loader.sweep();
             return kept;
+        }
+    }
+
+    /// Removes what was compiled of a component, unless a plugin has it.
+    pub(super) fn forget(&self, loader: &Loader, digest: Sha256Digest) {
+        let has = |managed: &Managed| {
+            managed.record.with(digest.into()).is_some() || managed.declared.as_ref().is_some_and(|declared| declared.digest == digest)
+        };
+        if !self.plugins.lock().values().any(has) {
+            loader.forget(digest);
         }
     }
 

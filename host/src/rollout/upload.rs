@@ -12,7 +12,7 @@ use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{BodyMode, Grants, Isolation, Limits, Loader, Needs, Refusal};
 
 use super::record::{Source, Version, now};
-use super::{RolloutError, Rollouts, Seat, modules};
+use super::{RolloutError, Rollouts, Seat};
 
 /// A version that is ready to be rolled out.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -54,15 +54,27 @@ impl Rollouts {
         signed_by: Option<String>,
         by: &str,
     ) -> Result<Uploaded, RolloutError> {
-        let store = self.store()?;
+        self.store()?;
         let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
+        let taken = self.take(loader, plugin, bytes, &artifact, signed_by, by);
+        taken.inspect_err(|_| self.forget(loader, artifact.digest))
+    }
+
+    fn take(
+        &self,
+        loader: &Loader,
+        plugin: &str,
+        bytes: &[u8],
+        artifact: &Arc<Artifact>,
+        signed_by: Option<String>,
+        by: &str,
+    ) -> Result<Uploaded, RolloutError> {
         let seats = self.seats_of(plugin);
         let needs = match &*seats {
-            [] => alone(loader, plugin, &artifact)?,
-            seats => Some(configured(loader, &artifact, seats)?),
+            [] => alone(loader, plugin, artifact)?,
+            seats => Some(configured(loader, artifact, seats)?),
         };
-        modules::write(store, artifact.digest, bytes)?;
-        let version = self.add(loader, plugin, version(&artifact, signed_by), by)?;
+        let version = self.add(loader, plugin, version(artifact, signed_by), bytes, by)?;
         Ok(Uploaded { version, needs, configurations: seats.len() })
     }
 

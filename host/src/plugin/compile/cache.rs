@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -16,6 +17,11 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::Sha256Digest;
+
+/// How long an entry stays that nobody asks for.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a file may be under another name; after that, whoever wrote it is gone.
+const UNFINISHED: Duration = Duration::from_secs(3600);
 
 /// A folder of compiled components.
 pub struct Cache {
@@ -33,7 +39,22 @@ impl Cache {
 
     /// The component of that digest, if it was compiled before.
     pub fn find(&self, engine: &Engine, digest: Sha256Digest) -> Option<Component> {
-        self.read(engine, &self.path(engine, digest))
+        let path = self.path(engine, digest);
+        let found = self.read(engine, &path)?;
+        // One that cannot be marked may be compiled anew one day.
+        let _ = mark_used(&path);
+        Some(found)
+    }
+
+    /// Takes an entry away. Code that is in use stays mapped.
+    pub fn remove(&self, engine: &Engine, digest: Sha256Digest) {
+        remove(&self.path(engine, digest));
+    }
+
+    /// Takes away, on a thread of its own, what nobody asked for in a long time and what a crash left half-written.
+    pub fn tidy(&self) {
+        let folder = self.folder.clone();
+        std::thread::spawn(move || old(&folder, SystemTime::now()).iter().for_each(|path| remove(path)));
     }
 
     /// Keeps a compiled component and gives it back mapped from the file, where its pages are shared and can be given
@@ -84,6 +105,40 @@ impl Cache {
         mac.update(code);
         mac
     }
+}
+
+/// An entry with its checksum, or any other file.
+fn remove(path: &Path) {
+    for path in [path, &path.with_extension("mac")] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "compiled component not removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn mark_used(path: &Path) -> io::Result<()> {
+    let now = SystemTime::now();
+    let file = fs::File::open(path)?;
+    file.set_modified(now)?;
+    fs::File::open(path.with_extension("mac"))?.set_modified(now)
+}
+
+/// Files that are not needed at this moment.
+fn old(folder: &Path, now: SystemTime) -> Vec<PathBuf> {
+    let is_old = |path: &Path| {
+        let longest = match path.extension()?.to_str()? {
+            "cwasm" | "mac" => UNUSED,
+            "tmp" => UNFINISHED,
+            _ => return None,
+        };
+        let age = now.duration_since(fs::metadata(path).ok()?.modified().ok()?).ok()?;
+        Some(age > longest)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| is_old(path).unwrap_or_default()).collect()
 }
 
 /// Under another name first, flushed, then renamed: a reader sees all of it or nothing, and never a change.
@@ -148,6 +203,30 @@ mod tests {
         assert!(cache.find(&engine, digest).is_none(), "one flipped bit is enough to refuse it");
         assert!(cache.keep(&engine, digest, &compiled).is_some(), "it is replaced");
         assert!(cache.find(&engine, digest).is_some(), "and found again");
+        fs::remove_dir_all(&folder).expect("ours");
+    }
+
+    #[test]
+    fn what_nobody_asks_for_goes_after_a_month_and_what_was_not_finished_after_an_hour() {
+        let folder = std::env::temp_dir().join(format!("gatehouse-old-{}", std::process::id()));
+        let engine = Engine::default();
+        let bytes = b"\0asm\x0d\0\x01\0";
+        let digest = Sha256Digest::of(bytes);
+        let cache = Cache::open(&folder).expect("a folder under the temporary one");
+        let compiled = engine.precompile_component(bytes).expect("an empty component compiles");
+        cache.keep(&engine, digest, &compiled).expect("it is kept");
+        fs::write(folder.join("a.1-2.tmp"), b"half").expect("ours");
+        let after = |hours: u64| old(&folder, SystemTime::now() + Duration::from_secs(hours * 3600)).len();
+        assert_eq!((after(0), after(2), after(24 * 31)), (0, 1, 3), "an entry is two files; the key stays");
+
+        let path = cache.path(&engine, digest);
+        let long_ago = SystemTime::now() - Duration::from_secs(29 * 24 * 3600);
+        fs::File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("ours");
+        assert_eq!(after(48), 2, "this and the unfinished one");
+        cache.find(&engine, digest).expect("it is there");
+        assert_eq!(after(48), 1, "it was asked for");
+        cache.remove(&engine, digest);
+        assert!(cache.find(&engine, digest).is_none() && folder.join("key").exists());
         fs::remove_dir_all(&folder).expect("ours");
     }
 
