@@ -24,6 +24,7 @@ mod endpoints;
 mod forwarding;
 mod grpc;
 mod hostile;
+mod hostile_uploads;
 mod http2;
 mod identity_provider;
 mod incremental;
