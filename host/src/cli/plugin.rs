@@ -16,7 +16,7 @@ use crate::rollout::signature::{self, Signer};
 use crate::rollout::upload::inspect;
 
 use super::check;
-use super::remote::AdminArgs;
+use super::remote::{self, AdminArgs};
 
 /// What to do with plugins.
 #[derive(Subcommand)]
@@ -122,24 +122,14 @@ pub struct RolloutArgs {
 
 /// Does it. Exit 0, or 1 with the reason on the standard error.
 pub fn run(command: PluginCommand) -> ExitCode {
-    let done = match command {
+    remote::finish(match command {
         PluginCommand::Inspect { file } => inspected(&file),
         PluginCommand::Sign(arguments) => sign(&arguments),
         PluginCommand::Push(arguments) => push(&arguments),
         PluginCommand::List(arguments) => list(&arguments),
         PluginCommand::Rollout(arguments) => roll_out(&arguments),
         PluginCommand::Rollback(arguments) => send(&arguments.admin, Method::POST, &path(&arguments.name, "/rollback"), Content::None),
-    };
-    match done {
-        Ok(text) => {
-            println!("{}", text.trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(reason) => {
-            eprintln!("gatehouse: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn inspected(file: &Path) -> Result<String, String> {
