@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use gatehouse_tests::{Gateway, Origin, Setup, get, tokens::sha256};
+use gatehouse_tests::{Gateway, Origin, Reload, Setup, get, tokens::sha256};
 use serde_json::{Value, json};
 
 const NAMES: u64 = 12;
@@ -71,6 +71,19 @@ async fn changes_one_by_one_come_to_what_all_of_them_come_to_at_once() {
     assert!(before.iter().any(|(status, ..)| *status == 401) && before.iter().any(|(status, ..)| *status == 200), "{before:?}");
     let gateway = gateway.kill_and_start_again().await;
     assert_eq!(answers(&gateway).await, before, "read at once, it is the same");
+}
+
+#[tokio::test]
+async fn what_a_file_declares_stays_when_what_was_made_by_the_same_name_goes() {
+    let routes = "routes: [{name: all, chain: [{plugin: api-key, config: {}}, {plugin: mock}]}]\n";
+    let gateway = Setup::new(routes).start().await;
+    let made = gateway.api_send("PUT", "/v1/clients/acme", &json!({"keys": [{"sha256": sha256("key")}]})).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let declared = format!("{routes}clients: [{{name: acme, keys: [{{sha256: \"{}\"}}]}}]\n", sha256("key"));
+    assert!(matches!(gateway.reload(&declared).await, Reload::Applied(_)), "{}", gateway.log());
+    let emptied = gateway.api_send("PUT", "/v1/config", &json!({})).await;
+    assert_eq!(emptied.json()["changes"].as_array().map(Vec::len), Some(1), "{}", emptied.text());
+    assert_eq!(gateway.ask(get("/").header("x-api-key", "key")).await.status, 200, "the file's client has the same key");
 }
 
 /// How many there are of each, and the most processor time that one change may take. The product's own numbers, 10,000 and

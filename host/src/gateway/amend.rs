@@ -26,13 +26,25 @@ impl Next<'_> {
     /// The snapshot after `current`, and what has no effect or a risk in what was looked at. None where the long way has to
     /// be taken. Blocks.
     pub fn amend(&self, builder: &Builder, current: &Snapshot) -> Option<(Amended, Problems)> {
-        if self.changes.len() > FEW || !self.changes.iter().all(is_local) {
+        if self.changes.len() > FEW || !self.changes.iter().all(|change| self.is_local(change)) {
             return None;
         }
         let near = Arc::new(self.made.near(self.changes));
         let loaded = self.state.declared.with(&near, &builtin_names()).ok()?;
         let amended = builder.amend(&loaded, current, &self.amendment(), self.state.revision + 1)?.ok()?;
         Some((amended, loaded.warnings))
+    }
+
+    /// Whether everything that a change has to do with is found by [`Made::near`].
+    fn is_local(&self, change: &Change) -> bool {
+        // What a file declares by the same name is in force, before the change and after it.
+        let is_shadowed = self.state.declared.find(change.kind(), change.name()).is_some();
+        !is_shadowed
+            && match change {
+                Change::Put(item) => item.kind() != Kind::Issuers,
+                // Who still needs it may be anywhere.
+                Change::Delete(kind, _) => matches!(kind, Kind::Routes | Kind::Clients),
+            }
     }
 
     fn amendment(&self) -> Amendment<'_> {
@@ -43,15 +55,6 @@ impl Next<'_> {
             clients: names(Kind::Clients).map(|name| (client(&self.state.made, name), client(self.made, name))).collect(),
             comes_last: Box::new(|name| self.state.declared.find(Kind::Routes, name).is_none()),
         }
-    }
-}
-
-/// Whether everything that a change has to do with is found by [`Made::near`].
-fn is_local(change: &Change) -> bool {
-    match change {
-        Change::Put(item) => item.kind() != Kind::Issuers,
-        // Who still needs it may be anywhere.
-        Change::Delete(kind, _) => matches!(kind, Kind::Routes | Kind::Clients),
     }
 }
 
