@@ -28,7 +28,8 @@ async fn the_admin_api_is_what_its_description_says() {
     tool.arg("run").arg(format!("http://{}/v1/openapi.json", gateway.listener("admin")));
     tool.arg("--header").arg(format!("Authorization: Bearer {ADMIN_TOKEN}"));
     tool.args(["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", &examples, "--checks", CHECKS]);
-    tool.args(["--seed", "1", "--no-shrink", "--continue-on-failure", "--workers", "2", "--warnings", "off", "--no-color"]);
+    // One worker: on Python 3.11 two that parse at once upset each other ("AST constructor recursion depth mismatch").
+    tool.args(["--seed", "1", "--no-shrink", "--continue-on-failure", "--workers", "1", "--warnings", "off", "--no-color"]);
     tool.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", files::repository().join("tests/schemathesis"));
     tool.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(gateway.folder()).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(3600), tool.output()).await.expect("it ends").expect("it was installed");
