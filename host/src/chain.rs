@@ -13,18 +13,19 @@ use crate::error::Error;
 use crate::limit::Scope;
 use crate::plugin::bindings::gatehouse::plugin::types;
 use crate::plugin::pool::{Lease, Pools};
-use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit, ResponseVerdict};
+use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit};
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
 use crate::rollout::{Lineup, Seat, Turn};
 use crate::telemetry::metrics::{FaultReason, Phase, WorkerMetrics};
 use crate::telemetry::traces::{PluginCall, Recorder};
 
+mod back;
 mod limit;
 mod shadow;
 mod show;
 mod stage;
 
-use shadow::{Answer, Shadow};
+use shadow::Shadow;
 pub use stage::Interrupt;
 
 /// The plugins of a route.
@@ -224,24 +225,6 @@ impl Chain {
         }
         Ok(None)
     }
-
-    /// Takes a response back through the steps that its request reached.
-    pub async fn back(
-        &self,
-        traveller: &mut Traveller,
-        mut response: Response<Body>,
-        from_gateway: bool,
-        tools: &Tools<'_>,
-    ) -> Response<Body> {
-        if let Some(call) = &mut traveller.call {
-            call.patience = 0;
-        }
-        while let Some(reached) = traveller.reached.pop() {
-            let step = &self.steps[reached.step];
-            response = step.back(reached, traveller, response, from_gateway, tools).await;
-        }
-        response
-    }
 }
 
 // === impl Step ===
@@ -411,122 +394,6 @@ impl Step {
             _ => lease.give_back(),
         }
     }
-
-    async fn back(
-        &self,
-        reached: Reached,
-        traveller: &mut Traveller,
-        mut response: Response<Body>,
-        from_gateway: bool,
-        tools: &Tools<'_>,
-    ) -> Response<Body> {
-        let usage = Arc::clone(&reached.usage);
-        reached.edits.into_iter().for_each(|edit| self.apply(edit, traveller, &mut response, from_gateway));
-        if !usage.needs.response {
-            return response;
-        }
-        match self.ask_back(&usage, reached.state, reached.shadow, traveller, &mut response, from_gateway, tools).await {
-            Ok(None) => response,
-            Ok(Some(reply)) => {
-                traveller.answered_by = Some(Arc::clone(&self.name));
-                reply_response(reply)
-            }
-            // A response that a plugin was to change must not go out unchanged, unless the operator says so.
-            Err(error) => self.fault_back(error, traveller, response, from_gateway),
-        }
-    }
-
-    fn fault_back(&self, error: Error, traveller: &mut Traveller, response: Response<Body>, from_gateway: bool) -> Response<Body> {
-        traveller.faulted = true;
-        let skip = matches!(error, Error::Plugin { .. }) && (self.on_error == OnError::Skip || from_gateway);
-        match skip {
-            true => response,
-            false => {
-                traveller.replaced = Some(error.reason());
-                let id = traveller.id_text();
-                error.into_response(&id)
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a step left on the way in meets what comes back")]
-    async fn ask_back(
-        &self,
-        usage: &Arc<Usage>,
-        state: Option<Vec<u8>>,
-        shadow: Option<shadow::Waiting>,
-        traveller: &mut Traveller,
-        response: &mut Response<Body>,
-        from_gateway: bool,
-        tools: &Tools<'_>,
-    ) -> Result<Option<Reply>, Error> {
-        let body = usage.needs.response_body_of(response.headers());
-        if let BodyMode::Buffered(limit) = body {
-            Box::pin(buffer_response(response, limit, &self.name)).await?;
-        }
-        let shadow = shadow.and_then(|shadow| Some((Answer::copy(response, from_gateway, body)?, shadow)));
-        let began = Instant::now();
-        let outcome = self.call_back(usage, state, traveller, response, from_gateway, tools).await;
-        let took = began.elapsed();
-        tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, took);
-        usage.tally.called(took);
-        let outcome = outcome.inspect_err(|fault| note(fault, usage, traveller, tools));
-        if let Some(recorder) = &traveller.recorder {
-            let replied = matches!(outcome, Ok((ResponseVerdict::Respond(_), _)));
-            recorder.plugin_done(&self.call(usage, Phase::Response, replied, began, began + took));
-        }
-        let (verdict, lease) = outcome.map_err(|fault| Error::Plugin { plugin: self.name.to_string(), fault })?;
-        if let Some((answer, shadow)) = shadow {
-            answer.send(&verdict, shadow);
-        }
-        match verdict {
-            ResponseVerdict::Respond(reply) => {
-                lease.give_back();
-                Ok(Some(reply))
-            }
-            ResponseVerdict::Next(edits) => {
-                edits.into_iter().for_each(|edit| self.apply(edit, traveller, response, from_gateway));
-                match body {
-                    BodyMode::Streamed if !response.body().is_empty() => stage::on_response(self, usage, traveller, response, lease, tools),
-                    _ => lease.give_back(),
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    async fn call_back(
-        &self,
-        usage: &Arc<Usage>,
-        state: Option<Vec<u8>>,
-        traveller: &mut Traveller,
-        response: &Response<Body>,
-        from_gateway: bool,
-        tools: &Tools<'_>,
-    ) -> Result<(ResponseVerdict, Lease), Fault> {
-        let mut lease = tools.pools.lease(usage).await?;
-        let call = traveller.lend_to(self, usage);
-        let shown = show::Shown { response, state: state.as_deref(), from_gateway };
-        let (call, outcome) = show::response(lease.instance(), usage, &shown, call).await;
-        traveller.call = Some(call);
-        Ok((verdict::response(outcome?, usage)?, lease))
-    }
-}
-
-impl Step {
-    fn apply(&self, edit: ResponseEdit, traveller: &mut Traveller, response: &mut Response<Body>, from_gateway: bool) {
-        match edit {
-            ResponseEdit::Header(edit) => edit.apply(response.headers_mut()),
-            ResponseEdit::Status(status) => *response.status_mut() = status,
-            ResponseEdit::Body(body) => {
-                response.headers_mut().remove(header::CONTENT_LENGTH);
-                *response.body_mut() = Body::from(body);
-            }
-            // What the gateway says of an error is short, and must not be lost.
-            ResponseEdit::LimitBody(_) if from_gateway => {}
-            ResponseEdit::LimitBody(limit) => limit::response(&self.name, traveller, response, limit),
-        }
-    }
 }
 
 impl Traveller {
@@ -596,18 +463,6 @@ async fn buffer_request(traveller: &mut Traveller, limit: usize) -> Result<(), E
     let bytes = body.collect(limit).await.map_err(Error::from_request_body)?;
     set_length(&mut traveller.head.headers, bytes.len());
     traveller.body = Body::from(bytes);
-    Ok(())
-}
-
-async fn buffer_response(response: &mut Response<Body>, limit: usize, plugin: &str) -> Result<(), Error> {
-    let body = std::mem::replace(response.body_mut(), Body::Empty);
-    // To a HEAD the upstream declares what it would have sent, not what the plugin would have made of that.
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    if body.is_empty() {
-        return Ok(());
-    }
-    let bytes = body.collect(limit).await.map_err(|error| Error::from_response_body(error, plugin))?;
-    *response.body_mut() = Body::from(bytes);
     Ok(())
 }
 

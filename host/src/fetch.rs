@@ -72,7 +72,7 @@ async fn send(
     errand.retry = upstream.retry.as_ref();
     errand.timeouts.request = Some(errand.timeouts.request.map_or(limit, |request| request.min(limit)));
     errand.tries = trace.and_then(|trace| worker.traces.fetch(trace, hop(upstream, endpoint), &mut request, began));
-    errand.send(endpoint, request).await
+    errand.send(endpoint, Box::new(request)).await
 }
 
 /// Sends a request that no client waits for, and does so once. Counts, and the balancer of the upstream, learn what came of
@@ -92,7 +92,7 @@ pub async fn send_once(
     let counts = Counts::default();
     let mut errand = errand(worker, upstream, admission, began, &counts);
     errand.tries = trace.and_then(|trace| worker.traces.fetch(trace, hop(upstream, endpoint), &mut request, began));
-    errand.send(endpoint, request).await
+    errand.send(endpoint, Box::new(request)).await
 }
 
 fn errand<'a>(

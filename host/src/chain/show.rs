@@ -91,30 +91,69 @@ impl<'a> RequestParts<'a> {
     }
 }
 
-/// Shows a response.
+/// Shows a response to a plugin that may wait.
 pub async fn response(
     instance: &mut Instance,
     usage: &Usage,
     shown: &Shown<'_>,
     call: Box<Call>,
 ) -> (Box<Call>, Result<types::ResponseVerdict, Fault>) {
-    let needs = &usage.needs;
-    let map = shown.response.headers();
-    let headers = declared(&needs.response_headers, map);
-    let others = needs.all_response_headers.then(|| undeclared(&needs.response_headers, map));
-    let caller = call.client.clone().filter(|_| needs.client);
-    let client = caller.as_ref().map(|caller| ClientText::of(caller, needs.claims));
-    let response = types::Response {
-        id: (call.id.0[0], call.id.0[1]),
-        status: shown.response.status().as_u16(),
-        headers: &headers,
-        others: others.as_deref(),
-        client: client.as_ref().map(ClientText::param),
-        state: shown.state,
-        from_gateway: shown.from_gateway,
-        body: whole(shown.response.body()).filter(|_| is_buffered(needs.response_body_of(map))),
-    };
-    instance.on_response(call, response).await
+    let parts = ResponseParts::of(usage, shown, &call);
+    let client = parts.client();
+    instance.on_response(call, parts.shown(usage, shown, client.as_ref())).await
+}
+
+/// Shows a response to a plugin that waits for nothing.
+pub fn response_now(
+    instance: &mut Instance,
+    usage: &Usage,
+    shown: &Shown<'_>,
+    call: Box<Call>,
+) -> (Box<Call>, Result<types::ResponseVerdict, Fault>) {
+    let parts = ResponseParts::of(usage, shown, &call);
+    let client = parts.client();
+    instance.on_response_now(call, parts.shown(usage, shown, client.as_ref()))
+}
+
+/// What a response record borrows from, beside the response itself.
+struct ResponseParts<'a> {
+    id: (u64, u64),
+    headers: Headers<'a>,
+    others: Option<Vec<types::FieldParam<'a>>>,
+    caller: Option<Caller>,
+    claims: bool,
+}
+
+impl<'a> ResponseParts<'a> {
+    fn of(usage: &Usage, shown: &Shown<'a>, call: &Call) -> Self {
+        let (needs, headers) = (&usage.needs, shown.response.headers());
+        Self {
+            id: (call.id.0[0], call.id.0[1]),
+            headers: declared(&needs.response_headers, headers),
+            others: needs.all_response_headers.then(|| undeclared(&needs.response_headers, headers)),
+            caller: if needs.client { call.client.clone() } else { None },
+            claims: needs.claims,
+        }
+    }
+
+    fn client(&self) -> Option<ClientText<'_>> {
+        self.caller.as_ref().map(|caller| ClientText::of(caller, self.claims))
+    }
+
+    #[inline]
+    fn shown<'b>(&'b self, usage: &Usage, shown: &'b Shown<'_>, client: Option<&'b ClientText<'_>>) -> types::Response<'b> {
+        let response = shown.response;
+        types::Response {
+            id: self.id,
+            status: response.status().as_u16(),
+            headers: &self.headers,
+            others: self.others.as_deref(),
+            client: client.map(ClientText::param),
+            state: shown.state,
+            from_gateway: shown.from_gateway,
+            body: whole(response.body()).filter(|_| is_buffered(usage.needs.response_body_of(response.headers()))),
+        }
+    }
 }
 
 /// The declared headers that are there, each line by the index of its name.

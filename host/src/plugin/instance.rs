@@ -114,6 +114,17 @@ impl Instance {
         (self.end(), outcome)
     }
 
+    /// Calls `on-response` of a plugin that waits for nothing, without a future.
+    pub fn on_response_now(
+        &mut self,
+        call: Box<Call>,
+        response: types::Response<'_>,
+    ) -> (Box<Call>, Result<types::ResponseVerdict, Fault>) {
+        self.begin(Some(call));
+        let outcome = run_now(&mut self.store, self.guest.func_on_response(), (response,));
+        (self.end(), outcome)
+    }
+
     /// Calls `on-request-body` for a chunk.
     pub async fn on_request_body(&mut self, call: Box<Call>, chunk: &[u8], last: bool) -> (Box<Call>, Result<types::ChunkVerdict, Fault>) {
         self.begin(Some(call));

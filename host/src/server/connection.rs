@@ -2,7 +2,6 @@
 //! drains.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{self, pin};
@@ -167,7 +166,7 @@ async fn serve_http1(new: New, io: impl Read + Write + Unpin + 'static, secure: 
     let (io, guard) = HeadGuard::new(io, limits);
     let connection = new.connection(secure, Some(guard));
     let serving = Rc::clone(&connection);
-    let service = service_fn(move |request| answer(Rc::clone(&serving), request));
+    let service = service_fn(move |request| request::serve(Rc::clone(&serving), request));
     let mut builder = http1::Builder::new();
     // The guard has the clock for heads, and the idle one.
     builder.header_read_timeout(None).max_buf_size(HTTP1_BUFFER.max(2 * limits.head)).half_close(false);
@@ -194,7 +193,7 @@ async fn serve_http2(new: New, io: impl Read + Write + Unpin + 'static, secure: 
     let limits = new.listener.heads;
     let connection = new.connection(secure, None);
     let worker = Rc::clone(&connection.worker);
-    let service = service_fn(move |request| answer(Rc::clone(&connection), request));
+    let service = service_fn(move |request| request::serve(Rc::clone(&connection), request));
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -213,11 +212,4 @@ async fn serve_http2(new: New, io: impl Read + Write + Unpin + 'static, secure: 
         () = worker.closing() => serving.as_mut().graceful_shutdown(),
     }
     Ok(serving.await?)
-}
-
-async fn answer(
-    connection: Rc<Connection>,
-    request: http::Request<hyper::body::Incoming>,
-) -> Result<http::Response<super::Answer>, Infallible> {
-    Ok(request::serve(connection, request).await)
 }

@@ -4,6 +4,7 @@
 //! too, so that CORS and request ids apply to the gateway's own errors.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +30,7 @@ use super::head_guard::Violation;
 use super::{Answer, Connection, grpc, hop_by_hop, mirror, target, upgrade};
 
 /// Serves a request. Dropped by hyper when the client goes away, which cancels whatever is under way for it.
-pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Answer> {
+pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
     let admitted = connection.admit();
     let (head, incoming) = request.into_parts();
     let mut facts = Facts::new(&connection, &head);
@@ -40,7 +41,7 @@ pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Re
         }
         Err(violation) => facts.problem(violation.into()),
     };
-    finish(&connection, facts, response)
+    Ok(finish(&connection, facts, response))
 }
 
 async fn handle(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::request::Parts, incoming: Incoming) -> Response<Body> {
@@ -53,11 +54,11 @@ async fn handle(connection: &Rc<Connection>, facts: &mut Facts, mut head: http::
         Err(error) => return facts.problem(error),
     };
     let tools = Tools { pools: &connection.worker.pools, metrics: &connection.worker.metrics };
-    let (response, from_gateway) = match proceed(connection, facts, &route, &mut traveller, &tools).await {
+    let (mut response, from_gateway) = match proceed(connection, facts, &route, &mut traveller, &tools).await {
         Ok(response) => (response, false),
         Err(error) => stopped(connection, facts, &mut traveller, error),
     };
-    let response = route.chain.back(&mut traveller, response, from_gateway, &tools).await;
+    route.chain.back(&mut traveller, &mut response, from_gateway, &tools).await;
     facts.learn(traveller);
     response
 }
@@ -247,7 +248,7 @@ async fn send(
     let hop = Hop { upstream: &upstream.name, authority: &endpoint.authority, tls: endpoint.tls };
     let worker = &connection.worker;
     let took = Cell::default();
-    let errand = Errand {
+    let mut errand = Errand {
         upstream,
         admission: &admission,
         retry: upstream.retry.as_ref(),
@@ -294,8 +295,8 @@ fn asked<'a>(traveller: &'a Traveller, facts: &Facts, now: Instant) -> Asked<'a>
 }
 
 /// What goes to the upstream: the traveller's head and body.
-fn onward(traveller: &mut Traveller, authority: &str) -> Request<Body> {
-    let mut request = Request::new(std::mem::replace(&mut traveller.body, Body::Empty));
+fn onward(traveller: &mut Traveller, authority: &str) -> Box<Request<Body>> {
+    let mut request = Box::new(Request::new(std::mem::replace(&mut traveller.body, Body::Empty)));
     *request.method_mut() = traveller.head.method.clone();
     *request.uri_mut() = traveller.head.uri.clone();
     *request.headers_mut() = std::mem::take(&mut traveller.head.headers);

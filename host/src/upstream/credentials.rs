@@ -11,16 +11,16 @@ use http::{Request, StatusCode};
 use crate::body::{Body, Passage};
 use crate::identity::credentials::{Bearer, TokenSource};
 
-use super::send::{Aim, copy};
-use super::{SendError, Sent, send};
+use super::send::{Aim, Outgoing, copy};
+use super::{SendError, Sent, Timeouts, send};
 
 /// Sends a request as [`send`] does, with the token in place of any `Authorization` of its own; all within the time that the
 /// request has. Where the upstream does not take the token and the body is at hand, another token is fetched and the
 /// request sent once more; `refused` hears how long the first try took.
 pub(super) async fn send_with_token(
-    mut to: Aim<'_>,
+    to: Aim<'_>,
     source: &Arc<TokenSource>,
-    mut request: Request<Body>,
+    mut request: Outgoing,
     uploading: Option<Rc<Passage>>,
     refused: impl FnOnce(Duration),
 ) -> Result<Sent, SendError> {
@@ -28,9 +28,9 @@ pub(super) async fn send_with_token(
     let bearer = source.bearer().await?;
     show(&mut request, &bearer);
     let spare = copy(&request);
-    to.spend(began);
+    let left = left(to.timeouts, began);
     let began = Instant::now();
-    let sent = send(&to, request, uploading).await?;
+    let sent = send(&Aim { timeouts: &left, ..to }, request, uploading).await?;
     if sent.response.status() != StatusCode::UNAUTHORIZED || !source.give_up(&bearer) {
         return Ok(sent);
     }
@@ -43,14 +43,13 @@ pub(super) async fn send_with_token(
     if let Some(tries) = to.tries {
         tries.again(Ok(StatusCode::UNAUTHORIZED.as_u16()), request.headers_mut());
     }
-    to.spend(began);
-    send(&to, request, None).await
+    let left = self::left(&left, began);
+    send(&Aim { timeouts: &left, ..to }, request, None).await
 }
 
-impl Aim<'_> {
-    fn spend(&mut self, since: Instant) {
-        self.timeouts.request = self.timeouts.request.map(|request| request.saturating_sub(since.elapsed()));
-    }
+/// What is left of the time that a request has.
+fn left(timeouts: &Timeouts, since: Instant) -> Timeouts {
+    Timeouts { request: timeouts.request.map(|request| request.saturating_sub(since.elapsed())), ..*timeouts }
 }
 
 /// Puts the token on a request that is sent once only.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use http::Request;
 use hyper::client::conn::http1::SendRequest;
 
 use crate::body::Body;
@@ -11,7 +10,7 @@ use crate::body::Body;
 use super::connect::{self, Connected};
 use super::connections::{Connecting, Turn};
 use super::http2::{self, Stream};
-use super::send::{Answered, Lease, SendError, Way, chain, copy, exchange, idle, in_time, on_idle_connection};
+use super::send::{Answered, Lease, Outgoing, SendError, Way, chain, copy, exchange, idle, in_time, on_idle_connection};
 
 /// What a request goes out on.
 enum Outlet {
@@ -29,11 +28,11 @@ struct Refused {
     /// The endpoint did nothing about it.
     is_untouched: bool,
     /// It, where nothing of it was sent.
-    again: Option<Request<Body>>,
+    again: Option<Outgoing>,
 }
 
 /// Sends a request. One that the endpoint says it did nothing about goes out once more, whatever its method.
-pub(super) async fn attempt(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
+pub(super) async fn attempt(way: Way<'_>, request: Outgoing) -> Result<Answered, SendError> {
     let spare = if way.has_spare { None } else { copy(&request) };
     match on_outlet(way, request).await {
         Ok(answered) => Ok(answered),
@@ -66,7 +65,7 @@ impl From<SendError> for Refused {
     }
 }
 
-async fn on_outlet(way: Way<'_>, mut request: Request<Body>) -> Result<Answered, Refused> {
+async fn on_outlet(way: Way<'_>, mut request: Outgoing) -> Result<Answered, Refused> {
     match outlet(way).await? {
         Outlet::Idle(sender, was_idle) => {
             http2::restore(&mut request);
@@ -78,11 +77,11 @@ async fn on_outlet(way: Way<'_>, mut request: Request<Body>) -> Result<Answered,
         }
         Outlet::Stream(stream) => {
             http2::prepare(&mut request, way.endpoint);
-            match stream.send(request).await {
+            match stream.send(*request).await {
                 Ok((response, open)) => Ok((response, Lease::Http2(open))),
                 Err(failed) => {
                     let is_untouched = failed.is_refused();
-                    Err(Refused { error: SendError::Broken(chain(&failed.error)), is_untouched, again: failed.unsent })
+                    Err(Refused { error: SendError::Broken(chain(&failed.error)), is_untouched, again: failed.unsent.map(Box::new) })
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! One request to one endpoint and the head of its answer, on an idle connection, a stream of a shared one, or a new one.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,12 @@ impl SendError {
     }
 }
 
+/// A request on its way to an endpoint. Boxed, because futures are moved on the way down to where it is sent, and each of
+/// them would have room for it.
+pub type Outgoing = Box<Request<Body>>;
+
 /// Where a request goes, and how.
+#[derive(Clone, Copy)]
 pub struct Aim<'a> {
     /// The worker's connections.
     pub connections: &'a Rc<Connections>,
@@ -85,7 +90,7 @@ pub struct Aim<'a> {
     /// How it is spoken to.
     pub transport: &'a Transport,
     /// How long it may take.
-    pub timeouts: Timeouts,
+    pub timeouts: &'a Timeouts,
     /// What records the tries, if anything does.
     pub tries: Option<&'a Tries>,
     /// Whether whoever sends it can send it again, so that nothing is kept here for a request that is refused.
@@ -106,7 +111,7 @@ pub struct Sent {
 /// A connection that the endpoint closed while it was idle costs nothing but another try: when nothing of the request
 /// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a
 /// new connection.
-pub async fn send(to: &Aim<'_>, request: Request<Body>, uploading: Option<Rc<Passage>>) -> Result<Sent, SendError> {
+pub async fn send(to: &Aim<'_>, request: Outgoing, uploading: Option<Rc<Passage>>) -> Result<Sent, SendError> {
     let Aim { endpoint, transport, timeouts, tries, has_spare, .. } = to;
     let home = Home::of(to.connections, endpoint, transport, timeouts.keep_alive);
     let times = Times::begin(timeouts, uploading);
@@ -203,7 +208,7 @@ pub(super) enum Lease {
 
 pub(super) type Answered = (Response<Incoming>, Lease);
 
-async fn attempt(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
+async fn attempt(way: Way<'_>, request: Outgoing) -> Result<Answered, SendError> {
     if way.transport.protocol != Protocol::Http1 {
         // Boxed, so that the futures of HTTP/1.1 stay as small as they are.
         return Box::pin(outlet::attempt(way, request)).await;
@@ -220,7 +225,7 @@ pub(super) async fn on_idle_connection(
     way: Way<'_>,
     sender: SendRequest<Body>,
     was_idle: Duration,
-    request: Request<Body>,
+    request: Outgoing,
 ) -> Result<Answered, SendError> {
     // Copying a head costs more than it is worth where the endpoint has no reason to have closed the connection.
     let spare = if was_idle > LONG_IDLE { repeatable(&request) } else { None };
@@ -249,7 +254,7 @@ pub(super) async fn idle(home: &Home) -> Option<(SendRequest<Body>, Duration)> {
     None
 }
 
-async fn on_new_connection(way: Way<'_>, request: Request<Body>) -> Result<Answered, SendError> {
+async fn on_new_connection(way: Way<'_>, request: Outgoing) -> Result<Answered, SendError> {
     let pending = way.endpoint.pend()?;
     let sender = in_time(way.timeouts.connect, connect::connect_http1(way.endpoint, way.transport)).await?;
     drop(pending);
@@ -268,7 +273,7 @@ pub(super) async fn in_time<C>(limit: Duration, connecting: impl Future<Output =
 pub(super) struct Failed {
     pub(super) error: hyper::Error,
     /// The request, if nothing of it was sent.
-    unsent: Option<Request<Body>>,
+    unsent: Option<Outgoing>,
 }
 
 impl From<Failed> for SendError {
@@ -281,15 +286,21 @@ impl From<Failed> for SendError {
     }
 }
 
+/// What comes of an exchange. Boxed, because hyper's own future has room for the whole request.
+type Exchange = Pin<Box<dyn Future<Output = Result<Answered, Failed>>>>;
+
 /// Sends on a connection that is ready. Interim answers (1xx) are read past: hyper's server has no way to send them on.
-pub(super) async fn exchange(mut sender: SendRequest<Body>, request: Request<Body>) -> Result<Answered, Failed> {
-    match sender.try_send_request(request).await {
-        Ok(response) => Ok((response, Lease::Http1(sender))),
-        Err(mut failed) => {
-            let unsent = failed.take_message();
-            Err(Failed { error: failed.into_error(), unsent })
+pub(super) fn exchange(mut sender: SendRequest<Body>, request: Outgoing) -> Exchange {
+    let sending = sender.try_send_request(*request);
+    Box::pin(async move {
+        match sending.await {
+            Ok(response) => Ok((response, Lease::Http1(sender))),
+            Err(mut failed) => {
+                let unsent = failed.take_message().map(Box::new);
+                Err(Failed { error: failed.into_error(), unsent })
+            }
         }
-    }
+    })
 }
 
 /// Whether an answer is one that goes on for as long as there is something to say. Looked at only where its length is not
@@ -303,7 +314,7 @@ fn is_stream(response: &Response<Incoming>) -> bool {
 }
 
 /// A copy of a request that may be sent twice.
-fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+fn repeatable(request: &Request<Body>) -> Option<Outgoing> {
     let idempotent = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     if !idempotent || !matches!(request.body(), Body::Empty) {
         return None;
@@ -312,13 +323,13 @@ fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
 }
 
 /// A copy of a request; None if its body is still on its way.
-pub(super) fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+pub(super) fn copy(request: &Request<Body>) -> Option<Outgoing> {
     let body = match request.body() {
         Body::Empty => Body::Empty,
         Body::Full(bytes) => Body::Full(bytes.clone()),
         Body::Incoming(_) | Body::Staged(_) => return None,
     };
-    let mut copy = Request::new(body);
+    let mut copy = Box::new(Request::new(body));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

@@ -8,6 +8,7 @@ use crate::body::Body;
 
 use super::Upstream;
 use super::replay::Replay;
+use super::send::Outgoing;
 
 /// Room for the headers of most requests.
 const ROOM: usize = 1 << 10;
@@ -55,13 +56,13 @@ impl Spare {
     }
 
     /// The request once more; None where its body cannot be had again.
-    pub fn request(&self) -> Option<Request<Body>> {
+    pub fn request(&self) -> Option<Outgoing> {
         let body = match &self.body {
             Kept::Empty => Body::Empty,
             Kept::Full(bytes) => Body::Full(bytes.clone()),
             Kept::Passing(replay) => replay.again()?,
         };
-        let mut request = Request::new(body);
+        let mut request = Box::new(Request::new(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.map();

@@ -18,7 +18,7 @@ use crate::telemetry::traces::{Hop, Tries};
 use super::credentials::send_with_token;
 use super::retry::hedge::{self, Hedge};
 use super::retry::{Reason, Retry};
-use super::send::Aim;
+use super::send::{Aim, Outgoing};
 use super::siblings::Siblings;
 use super::spare::Spare;
 use super::{Admission, Asked, Connections, InFlight, Keys, SendError, Sent, Timeouts, Upstream, outcome, send, send_upgrade};
@@ -73,16 +73,16 @@ type Outcome = Result<Sent, SendError>;
 impl Errand<'_> {
     /// Sends the request and waits for the head of an answer. `endpoint` is where it goes first, and then where it went
     /// last.
-    pub async fn send(mut self, endpoint: &mut InFlight, mut request: Request<Body>) -> Outcome {
+    pub async fn send(&mut self, endpoint: &mut InFlight, mut request: Outgoing) -> Outcome {
         let Some(retry) = self.retry else {
-            return self.attempt(endpoint, request, self.timeouts, self.began).await;
+            return self.attempt(endpoint, request, &self.timeouts, self.began).await;
         };
         let siblings = self.upstream.balancer.siblings();
         siblings.budget.request(self.began);
         let spare = Spare::of(&mut request, retry.buffer, self.upstream);
         let mut tried = Tried::from_slice(&[endpoint.serial]);
         let outcome = match retry.hedge.filter(|_| spare.may_hedge() && !self.is_upgrade) {
-            None => self.attempt(endpoint, request, self.timeouts, self.began).await,
+            None => self.attempt(endpoint, request, &self.timeouts, self.began).await,
             Some(hedge) => Box::pin(self.hedged(retry, hedge, &spare, endpoint, &mut tried, request)).await,
         };
         match retry.reason(&outcome, &spare.method) {
@@ -116,7 +116,7 @@ impl Errand<'_> {
             if let Some(tries) = &mut self.tries {
                 tries.resume(hop, &mut request, now);
             }
-            outcome = self.attempt(endpoint, request, self.left(now), now).await;
+            outcome = self.attempt(endpoint, request, &self.left(now), now).await;
             match retry.reason(&outcome, &spare.method) {
                 None => return outcome,
                 Some(next) => reason = next,
@@ -134,10 +134,10 @@ impl Errand<'_> {
         spare: &Spare,
         endpoint: &mut InFlight,
         tried: &mut Tried,
-        request: Request<Body>,
+        request: Outgoing,
     ) -> Outcome {
         let latency = &self.siblings().latency;
-        let mut first = Box::pin(self.attempt(endpoint, request, self.timeouts, self.began));
+        let mut first = Box::pin(self.attempt(endpoint, request, &self.timeouts, self.began));
         if let Some(wait) = hedge.wait(latency) {
             if let Ok(outcome) = tokio::time::timeout(wait, &mut first).await {
                 hedge.learn(latency, self.took.get());
@@ -161,7 +161,7 @@ impl Errand<'_> {
     }
 
     /// Where a second try may go beside the first: to another endpoint, or nowhere.
-    fn hedge(&self, retry: &Retry, spare: &Spare, tried: &Tried) -> Option<(InFlight, Request<Body>)> {
+    fn hedge(&self, retry: &Retry, spare: &Spare, tried: &Tried) -> Option<(InFlight, Outgoing)> {
         let now = Instant::now();
         let request = spare.request().filter(|_| !self.is_resting(now))?;
         let other = self.pick(&request, tried).filter(|other| !tried.contains(&other.serial))?;
@@ -176,13 +176,14 @@ impl Errand<'_> {
         spare: &Spare,
         mut first: impl Future<Output = Outcome> + Unpin,
         other: &InFlight,
-        mut request: Request<Body>,
+        mut request: Outgoing,
     ) -> (Outcome, bool) {
         let now = Instant::now();
         self.siblings().retried(Reason::Hedge);
         request.headers_mut().insert(ATTEMPT, HeaderValue::from(2));
         let tries = self.tries.as_ref().map(|tries| tries.fork(self.hop(other), &mut request, now));
-        let mut second = Box::pin(self.attempt_with(tries.as_deref(), other, request, self.left(now), now));
+        let left = self.left(now);
+        let mut second = Box::pin(self.attempt_with(tries.as_deref(), other, request, &left, now));
         let is_good = |outcome: &Outcome| retry.reason(outcome, &spare.method).is_none();
         tokio::select! {
             outcome = &mut first => match is_good(&outcome) {
@@ -200,7 +201,7 @@ impl Errand<'_> {
     }
 
     /// The request once more, if it may be sent again after that wait.
-    fn repeat(&self, retry: &Retry, spare: &Spare, reason: Reason, wait: Duration) -> Option<Request<Body>> {
+    fn repeat(&self, retry: &Retry, spare: &Spare, reason: Reason, wait: Duration) -> Option<Outgoing> {
         let now = Instant::now();
         let until = now.saturating_duration_since(self.began) + wait;
         let is_late = self.timeouts.request.is_some_and(|limit| until >= limit);
@@ -262,16 +263,22 @@ impl Errand<'_> {
     }
 
     /// One try, which is counted and learned from.
-    async fn attempt(&self, endpoint: &InFlight, request: Request<Body>, timeouts: Timeouts, began: Instant) -> Outcome {
-        self.attempt_with(self.tries.as_deref(), endpoint, request, timeouts, began).await
+    fn attempt<'a>(
+        &'a self,
+        endpoint: &'a InFlight,
+        request: Outgoing,
+        timeouts: &'a Timeouts,
+        began: Instant,
+    ) -> impl Future<Output = Outcome> + 'a {
+        self.attempt_with(self.tries.as_deref(), endpoint, request, timeouts, began)
     }
 
     async fn attempt_with(
         &self,
         tries: Option<&Tries>,
         endpoint: &InFlight,
-        request: Request<Body>,
-        timeouts: Timeouts,
+        request: Outgoing,
+        timeouts: &Timeouts,
         began: Instant,
     ) -> Outcome {
         self.attempts.set(self.attempts.get() + 1);
@@ -288,7 +295,7 @@ impl Errand<'_> {
                 };
                 Box::pin(send_with_token(aim, source, request, uploading, refused)).await
             }
-            (_, true) => Box::pin(send_upgrade(self.upstream, endpoint, &aim.timeouts, request)).await,
+            (_, true) => Box::pin(send_upgrade(self.upstream, endpoint, timeouts, *request)).await,
         };
         let ended = Instant::now();
         self.took.set(ended - self.began);
