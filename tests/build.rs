@@ -5,13 +5,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const GUESTS: [&str; 4] = ["hostile", "std-guest", "version", "witness"];
+const GUESTS: [&str; 5] = ["conformance", "hostile", "std-guest", "version", "witness"];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() -> ExitCode {
     let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so"));
     let root = tests.parent().expect("tests/ is a folder of the repository");
-    for folder in ["build.rs", "guests", "../plugins-sdk/rust", "../wit"] {
+    for folder in ["build.rs", "conformance/rust", "guests", "../plugins-sdk/rust", "../wit"] {
         println!("cargo::rerun-if-changed={folder}");
     }
     let target = root.join("target/guests");

@@ -17,6 +17,7 @@ mod client_credentials;
 mod clients;
 mod command_line;
 mod compiling;
+mod conformance;
 mod discovery;
 mod drain;
 mod early_answers;

@@ -25,6 +25,12 @@ pub fn ordinary() -> PathBuf {
     files::guest("std-guest")
 }
 
+/// The reference plugin of the conformance kit in Rust, built.
+#[must_use]
+pub fn conformance() -> PathBuf {
+    files::guest("conformance")
+}
+
 /// A version of the guest of `tests/guests/version`: `mode` says how it behaves, and `label` is what it tells.
 ///
 /// # Panics
