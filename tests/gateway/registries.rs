@@ -6,6 +6,7 @@ use gatehouse_tests::{
     guests::version,
     registry::{Layout, PASSWORD, USERNAME},
     rollouts::label,
+    tls::Certificate,
     wire::soon,
 };
 
@@ -131,4 +132,27 @@ async fn a_registry_that_asks_gets_credentials() {
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("Not authorized"), "{said}");
     assert!(!said.contains("another"), "the password is nobody's business: {said}");
+}
+
+#[tokio::test]
+async fn a_registry_with_an_authority_of_its_own_is_trusted_if_the_configuration_names_it() {
+    let (mut registry, origin) = (Registry::start().await, Origin::saying("through").await);
+    registry.push("guest", "1", Layout::Wasm, &version("plain", "one")).await;
+    let certificate = Certificate::of(&["127.0.0.1"]);
+    registry.start_again_with_tls(&certificate).await;
+    let source = |settings: &str| format!("{{reference: \"{}\", {settings}}}", registry.reference("guest:1"));
+    let setup = |settings: &str, authority: &Certificate| Setup::new(&config(&origin, &source(settings))).file("ca.pem", authority.pem());
+
+    let gateway = setup("ca: ca.pem", &certificate).start().await;
+    assert_eq!(label(&gateway.get("/").await), "one", "over TLS, although it is on this machine");
+
+    let (code, said) = setup("ca: ca.pem", &Certificate::of(&["127.0.0.1"])).start_refused().await;
+    assert_eq!(code, Some(78), "another authority: {said}");
+    assert!(said.contains("plugins[0].source.oci.reference") && said.contains("certificate"), "{said}");
+    let (code, said) = setup("insecure: false", &certificate).start_refused().await;
+    assert_eq!(code, Some(78), "the system's authorities do not know it: {said}");
+    let (code, said) = setup("ca: nothing.pem", &certificate).start_refused().await;
+    assert!(code == Some(78) && said.contains("plugins[0].source.oci.ca") && said.contains("nothing.pem"), "{said}");
+    let (code, said) = setup("ca: ca.pem, insecure: true", &certificate).start_refused().await;
+    assert!(code == Some(78) && said.contains("there is no TLS"), "{said}");
 }

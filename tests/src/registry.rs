@@ -13,6 +13,7 @@ use crate::{
     files,
     lines::Lines,
     request::{Request, request},
+    tls::Certificate,
     tokens::sha256_bytes,
 };
 
@@ -29,6 +30,7 @@ pub struct Registry {
     process: Child,
     folder: TempDir,
     asks: bool,
+    secure: bool,
 }
 
 /// How a component lies in an artifact.
@@ -53,8 +55,8 @@ impl Registry {
 
     async fn start_with(asks: bool) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
-        let (process, address) = spawn(&folder, "127.0.0.1:0", asks).await;
-        Self { address, process, folder, asks }
+        let (process, address) = spawn(&folder, "127.0.0.1:0", asks, false).await;
+        Self { address, process, folder, asks, secure: false }
     }
 
     /// Ends it.
@@ -67,7 +69,19 @@ impl Registry {
 
     /// Starts it again where it was, with what it had.
     pub async fn start_again(&mut self) {
-        (self.process, _) = spawn(&self.folder, &self.address.to_string(), self.asks).await;
+        (self.process, _) = spawn(&self.folder, &self.address.to_string(), self.asks, self.secure).await;
+    }
+
+    /// Starts it again with what it had, speaking TLS with this certificate from then on. Nothing can be pushed any more.
+    ///
+    /// # Panics
+    /// When its folder takes no files.
+    pub async fn start_again_with_tls(&mut self, certificate: &Certificate) {
+        self.stop().await;
+        fs::write(self.folder.path().join("tls.pem"), certificate.pem()).expect("the folder takes files");
+        fs::write(self.folder.path().join("tls.key"), certificate.key_pem()).expect("the folder takes files");
+        self.secure = true;
+        self.start_again().await;
     }
 
     /// The reference of a tag or, with `@`, of a digest.
@@ -128,11 +142,14 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", sha256_bytes(bytes))
 }
 
-async fn spawn(folder: &TempDir, address: &str, asks: bool) -> (Child, SocketAddr) {
+async fn spawn(folder: &TempDir, address: &str, asks: bool, secure: bool) -> (Child, SocketAddr) {
     let path = folder.path().display();
     let mut config = format!(
-        "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {path}/data}}}}\nhttp: {{addr: \"{address}\"}}\n"
+        "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {path}/data}}}}\nhttp:\n  addr: \"{address}\"\n"
     );
+    if secure {
+        writeln!(config, "  tls: {{certificate: {path}/tls.pem, key: {path}/tls.key}}").expect("a text takes text");
+    }
     if asks {
         fs::write(folder.path().join("htpasswd"), format!("{USERNAME}:{HTPASSWD}\n")).expect("the folder takes files");
         writeln!(config, "auth: {{htpasswd: {{realm: tests, path: {path}/htpasswd}}}}").expect("a text takes text");

@@ -56,10 +56,11 @@ fn admin_token(arguments: &RunArgs) -> Result<Option<String>, StartError> {
     read_token_file(path).map(Some).map_err(unreadable)
 }
 
-/// Elapsed time is ten times the computing time, since compiling gives way to requests.
+/// What a component may take is computing time and memory. Elapsed time only frees the place of a process that does not get
+/// on at all: on a machine whose cores are all busy, one that gives way to them may get a hundredth of a core.
 fn allowance(cpu: Period, memory: Size) -> Allowance {
     let cpu = cpu.get().max(Duration::from_secs(1));
-    Allowance { memory: memory.get(), cpu, wall: 10 * cpu, ..Allowance::default() }
+    Allowance { memory: memory.get(), cpu, wall: (100 * cpu).max(Duration::from_secs(3600)), ..Allowance::default() }
 }
 
 /// Where compiled plugins are kept when nobody says where: the folder that the XDG base directory specification names.

@@ -17,6 +17,8 @@ pub struct Artifact {
     pub refresh: Duration,
     /// Whether to speak plain HTTP; None for where the registry is on this machine.
     pub insecure: Option<bool>,
+    /// The authorities to trust, in DER; None for the system's.
+    pub authorities: Option<Arc<[Vec<u8>]>>,
 }
 
 /// A name and a password for a registry.
@@ -46,7 +48,7 @@ impl Artifact {
 
     /// Whether its registry is spoken to in plain HTTP.
     pub fn speaks_plainly(&self) -> bool {
-        self.insecure.unwrap_or_else(|| is_here(self.registry()))
+        self.insecure.unwrap_or_else(|| self.authorities.is_none() && is_here(self.registry()))
     }
 
     fn registry(&self) -> &str {
@@ -65,8 +67,10 @@ mod tests {
 
     #[track_caller]
     fn check(reference: &str, insecure: Option<bool>, speaks_plainly: bool) {
-        let artifact = Artifact { reference: reference.into(), credentials: None, refresh: Duration::ZERO, insecure };
+        let artifact = Artifact { reference: reference.into(), credentials: None, refresh: Duration::ZERO, insecure, authorities: None };
         assert_eq!(artifact.speaks_plainly(), speaks_plainly, "{reference} {insecure:?}");
+        let trusting = Artifact { authorities: Some(Arc::new([vec![0]])), ..artifact };
+        assert_eq!(trusting.speaks_plainly(), insecure == Some(true), "{reference} {insecure:?} with authorities");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Once;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
@@ -89,6 +89,7 @@ fn client(artifact: &Artifact) -> Result<Client, PullError> {
     let protocol = if artifact.speaks_plainly() { ClientProtocol::Http } else { ClientProtocol::Https };
     let config = ClientConfig {
         protocol,
+        tls_certs_only: trusted(artifact),
         connect_timeout: Some(CONNECT),
         read_timeout: Some(SILENCE),
         platform_resolver: None,
@@ -96,6 +97,11 @@ fn client(artifact: &Artifact) -> Result<Client, PullError> {
         ..ClientConfig::default()
     };
     Ok(Client::try_from(config)?)
+}
+
+fn trusted(artifact: &Artifact) -> Vec<Certificate> {
+    let authorities = artifact.authorities.iter().flat_map(|authorities| authorities.iter());
+    authorities.map(|der| Certificate { encoding: CertificateEncoding::Der, data: der.clone() }).collect()
 }
 
 fn auth(artifact: &Artifact) -> Result<RegistryAuth, PullError> {

@@ -77,6 +77,9 @@ fn review_artifact(at: &Place<'_>, artifact: &OciArtifact, findings: &mut Findin
         let want = format!("{SHORTEST_REFRESH} or more");
         findings.add(Finding::new(&at.key("refresh"), Code::Value, artifact.refresh.to_string(), want));
     }
+    if artifact.ca.is_some() && artifact.insecure == Some(true) {
+        findings.add(Finding::new(&at.key("ca"), Code::Conflict, "a file", "nothing: with insecure: true there is no TLS"));
+    }
     if let Some(auth) = &artifact.auth {
         let at = at.key("auth");
         rules::check(&at.key("username"), &auth.username, rules::not_empty, findings);

@@ -714,7 +714,7 @@ fn an_artifact_is_named_whole_or_refused() {
     }
     refuses(
         "plugins: [{name: a, source: {oci: {reference: 'localhost:5000/acme:1', refresh: 10ms, auth: {username: '', password: {}}, tag: a}}}]\n",
-        &["1:123: plugins[0].source.oci.tag: got the unknown key \"tag\", want one of auth, insecure, reference, refresh"],
+        &["1:123: plugins[0].source.oci.tag: got the unknown key \"tag\", want one of auth, ca, insecure, reference, refresh"],
     );
     refuses(
         "plugins: [{name: a, source: {oci: {reference: 'localhost:5000/acme:1', refresh: 10ms, auth: {username: '', password: {}}}}}]\n",

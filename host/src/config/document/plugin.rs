@@ -1,6 +1,6 @@
 //! Plugins: where a component comes from, what it may do and how much.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,10 @@ pub struct OciArtifact {
     /// Whether to speak plain HTTP: left out, to a registry on this machine only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insecure: Option<bool>,
+    /// A PEM file of the authorities to trust, instead of the system's. With one the registry is spoken to in HTTPS, even on
+    /// this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 /// Credentials for a registry.
@@ -221,6 +225,14 @@ impl Oci {
         match self {
             Oci::Reference(_) => None,
             Oci::Artifact(artifact) => artifact.insecure,
+        }
+    }
+
+    /// The authorities to trust instead of the system's, where that is said.
+    pub fn ca(&self) -> Option<&Path> {
+        match self {
+            Oci::Reference(_) => None,
+            Oci::Artifact(artifact) => artifact.ca.as_deref(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Allowance {
 impl Default for Allowance {
     /// A Python interpreter of 18 MB takes about 14 s.
     fn default() -> Self {
-        Self { memory: 2 << 30, cpu: Duration::from_secs(60), wall: Duration::from_secs(600), nice: 19 }
+        Self { memory: 2 << 30, cpu: Duration::from_secs(60), wall: Duration::from_secs(6000), nice: 19 }
     }
 }
 

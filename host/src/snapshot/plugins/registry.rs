@@ -1,9 +1,11 @@
 //! Plugins whose components are in registries: all of a document are pulled together.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::config::document::Oci;
 use crate::config::{Code, Finding, KeyPath};
+use crate::pem;
 use crate::registry::{Absent, Artifact, Component, Credentials};
 
 use super::super::build::read_secret;
@@ -42,13 +44,21 @@ fn artifact(loading: &Loading<'_>, oci: &Oci, path: KeyPath) -> Result<Artifact,
     let credentials = match oci.auth() {
         None => None,
         Some(auth) => {
-            let refused = |(got, want)| Finding::new(path.key("auth").key("password"), Code::Value, got, want);
+            let refused = |(got, want)| Finding::new(path.clone().key("auth").key("password"), Code::Value, got, want);
             let password = read_secret(&auth.password, loading.sources).map_err(refused)?;
             Some(Credentials { username: auth.username.clone(), password })
         }
     };
+    let authorities = authorities(loading, oci, &path)?;
     let (reference, refresh) = (oci.reference().to_owned(), oci.refresh().get());
-    Ok(Artifact { reference, credentials, refresh, insecure: oci.insecure() })
+    Ok(Artifact { reference, credentials, refresh, insecure: oci.insecure(), authorities })
+}
+
+fn authorities(loading: &Loading<'_>, oci: &Oci, path: &KeyPath) -> Result<Option<Arc<[Vec<u8>]>>, Finding> {
+    let Some(file) = oci.ca().map(|file| loading.sources.resolve(file)) else { return Ok(None) };
+    let refused = |want: String| Finding::new(path.clone().key("ca"), Code::Unreadable, file.display().to_string(), want);
+    let certificates = pem::certificates(&file).map_err(|error| refused(format!("a PEM file of certificates: {error}")))?;
+    Ok(Some(certificates.iter().map(|certificate| certificate.to_vec()).collect()))
 }
 
 fn missing(place: usize, oci: &Oci, absent: Absent) -> Finding {
