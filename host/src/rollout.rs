@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::plugin::Usage;
@@ -33,6 +34,7 @@ pub use upload::{Needed, Uploaded};
 
 use comparison::Comparison;
 use record::{Outcome, Record, Source, Terms};
+use signature::Signatures;
 use trial::Trial;
 
 /// All plugins that have versions or serve.
@@ -45,6 +47,8 @@ pub struct Rollouts {
     left: Mutex<Vec<Arc<Usage>>>,
     /// Where versions are remembered; without it there are none but those that the configuration declares.
     store: OnceLock<Arc<Store>>,
+    /// Who has to sign what, as the configuration that serves says.
+    signatures: ArcSwap<Signatures>,
 }
 
 /// One plugin.
@@ -58,6 +62,8 @@ struct Managed {
     /// Moves with every change of the seats.
     seating: u64,
     trial: Trial,
+    /// The stable version's, while it is watched.
+    watch: Trial,
     comparison: Option<Arc<Comparison>>,
     /// How many rollouts ended how since the gateway started.
     outcomes: BTreeMap<Outcome, u64>,
@@ -70,6 +76,8 @@ pub struct Declared {
     pub digest: Sha256Digest,
     /// Where it is.
     pub origin: Origin,
+    /// The signature that lies beside it.
+    pub signature: Option<String>,
 }
 
 /// Where a component of the configuration is.
@@ -135,9 +143,16 @@ impl Rollouts {
         modules::read(self.store()?, digest)
     }
 
+    /// Says no where a component that was chosen before may not serve as this plugin, as these policies have it.
+    pub fn check_signed(&self, signatures: &Signatures, plugin: &str, digest: Sha256Digest) -> Result<(), RolloutError> {
+        let version = self.plugins.lock().get(plugin).and_then(|managed| managed.record.with(digest.into()).cloned());
+        version.map_or(Ok(()), |version| signatures.check_version(plugin, &version, || self.component(digest)))
+    }
+
     /// Takes the seats of a snapshot that is about to serve. Gives back the plugins whose seats have to be settled
     /// anew, because something changed while it was built.
     pub fn adopt(&self, snapshot: &Snapshot) -> Vec<String> {
+        self.signatures.store(Arc::new(snapshot.signatures.clone()));
         let mut seats = seats(snapshot);
         let mut plugins = self.plugins.lock();
         for name in snapshot.standings.keys() {
@@ -149,7 +164,7 @@ impl Rollouts {
             managed.seats = seats.remove(name.as_str()).unwrap_or_default();
             managed.seating += 1;
             managed.declared = built_with.and_then(|(_, declared)| declared.clone());
-            managed.seats.iter().for_each(|seat| watch(&seat.now()));
+            managed.seats.iter().for_each(|seat| watch(&seat.now(), &managed.record));
             let is_stale = built_with.is_some_and(|(standing, _)| standing.generation != managed.generation);
             if managed.supersede() || is_stale {
                 unsettled.push(name.clone());
@@ -170,7 +185,7 @@ impl Rollouts {
             managed.seats.push(Arc::clone(seat));
             managed.seating += 1;
             managed.declared = built_with.and_then(|(_, declared)| declared.clone());
-            watch(&seat.now());
+            watch(&seat.now(), &managed.record);
             if built_with.is_some_and(|(standing, _)| standing.generation != managed.generation) {
                 unsettled.push(seat.spec.plugin.to_string());
             }
@@ -204,6 +219,7 @@ impl Managed {
         let version = choice.version;
         self.record.choice = None;
         self.record.previous = None;
+        self.record.watched = None;
         *self.outcomes.entry(Outcome::Superseded).or_default() += 1;
         self.record.end(version, Outcome::Superseded, "the configuration declares another component since", record::now());
         true
@@ -240,10 +256,10 @@ fn comparison(record: &Record, known: Option<Arc<Comparison>>) -> Option<Arc<Com
     shadows.then(|| known.unwrap_or_default())
 }
 
-/// Counts calls while versions are compared, and only then.
-fn watch(lineup: &Lineup) {
-    let compares = lineup.candidate.is_some();
-    lineup.usages().for_each(|usage| usage.tally.count_calls(compares));
+/// Counts calls while versions are compared or watched, and only then.
+fn watch(lineup: &Lineup, record: &Record) {
+    let counts = lineup.candidate.is_some() || record.watched.is_some();
+    lineup.usages().for_each(|usage| usage.tally.count_calls(counts));
 }
 
 /// The seats of a snapshot, by plugin.

@@ -50,6 +50,7 @@ mod rollout_endurance;
 mod rollout_story;
 mod routing;
 mod scale;
+mod signatures;
 mod streams;
 mod swaps;
 mod tidy;

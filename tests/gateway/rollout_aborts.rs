@@ -45,6 +45,68 @@ async fn a_version_that_traps_now_and_then_goes_back() {
     assert!(before.contains_key(&two), "it was tried: {before:?}");
 }
 
+/// Waits until the version before serves again, and gives back what became of the one that served.
+async fn gone_back(site: &Site) -> Value {
+    gatehouse_tests::wire::soon("the version before to serve again", async {
+        loop {
+            let view = site.view().await;
+            let last = view["ended"].as_array().and_then(|ended| ended.last()).cloned().unwrap_or_default();
+            if last["outcome"] == "aborted" {
+                assert_eq!((&view["stable"]["version"], &view["watched"]), (&1.into(), &Value::Null), "{view}");
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_version_that_everybody_got_at_once_and_that_traps_goes_back() {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version("trap", "two")).await;
+    let callers = Callers::start(&site.gateway, 4);
+    let began = Instant::now();
+    let view = site.promote(two).await;
+    assert_eq!(view["watched"]["version"], two, "{view}");
+    let ended = gone_back(&site).await;
+    check_aborted(&ended, began.elapsed(), "fault_rate is");
+    assert!(ended["reason"].as_str().is_some_and(|reason| reason.ends_with("version 1 serves again")), "{ended}");
+    assert_eq!(site.label("192.0.2.1").await, "one");
+    let audit = site.gateway.api_get("/v1/audit").await.json();
+    assert!(
+        audit["items"][0]["action"].as_str().is_some_and(|action| action.starts_with("roll back version 2 of plugin guest")),
+        "{audit}"
+    );
+    assert!(callers.told().contains_key(&(200, "two".into())), "it served");
+}
+
+#[tokio::test]
+async fn a_version_is_watched_on_after_a_kill() {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version("trap", "two")).await;
+    site.promote(two).await;
+    let site = Site { gateway: site.gateway.kill_and_start_again().await, ..site };
+    assert_eq!(site.view().await["watched"]["version"], two);
+    let _callers = Callers::start(&site.gateway, 4);
+    gone_back(&site).await;
+}
+
+#[tokio::test]
+async fn a_version_that_does_well_is_watched_for_a_while_only() {
+    let site = Site::start(version("plain", "one")).await;
+    let two = site.pushed(version("plain", "two")).await;
+    let _callers = Callers::start(&site.gateway, 2);
+    site.roll_out(json!({"version": two, "abort_if": {"window": "1s", "min_requests": 50}})).await;
+    gatehouse_tests::wire::soon("the watch to end", async {
+        while !site.view().await["watched"].is_null() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(site.view().await["stable"]["version"], two);
+}
+
 #[tokio::test]
 async fn a_version_that_is_slower_goes_back() {
     let terms = json!({"weight": 50, "abort_if": {"added_p99": "10ms", "fault_rate": "50%", "min_requests": 50}});

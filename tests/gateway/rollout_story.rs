@@ -20,7 +20,7 @@ async fn plugin(site: &Site, arguments: &[&str]) -> Output {
     gatehouse(folder, &arguments).await
 }
 
-async fn done(site: &Site, arguments: &[&str], said: &[&str]) -> String {
+pub async fn done(site: &Site, arguments: &[&str], said: &[&str]) -> String {
     let output = plugin(site, arguments).await;
     assert_eq!(output.code, Some(0), "{arguments:?}: {}{}", output.stdout, output.stderr);
     for words in said {
@@ -29,7 +29,7 @@ async fn done(site: &Site, arguments: &[&str], said: &[&str]) -> String {
     output.stdout
 }
 
-fn put(folder: &Path, name: &str, bytes: Vec<u8>) {
+pub fn put(folder: &Path, name: &str, bytes: Vec<u8>) {
     std::fs::write(folder.join(name), bytes).expect("the folder takes files");
 }
 
@@ -90,7 +90,7 @@ async fn a_component_is_inspected_without_a_gateway() {
 }
 
 /// Makes a key and signs files with it. The public key.
-async fn signed(folder: &Path, key: &str, files: &[&str]) -> String {
+pub async fn signed(folder: &Path, key: &str, files: &[&str]) -> String {
     let made = gatehouse(folder, &["plugin", "sign", "--new-key", key]).await;
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     for file in files {

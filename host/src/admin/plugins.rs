@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::config::rules;
 use crate::plugin::inspect::MAX_BYTES;
 use crate::rollout::record::Terms;
+use crate::rollout::signature::{self, Signed};
 use crate::rollout::view::{PluginView, Summary};
 use crate::rollout::{RolloutError, Uploaded};
 
@@ -81,8 +82,8 @@ async fn upload(call: Call<NoQuery, Component>) -> Result<Created<Uploaded>, Pro
     blocking(move || {
         let builder = &admin.builder;
         let key = admin.current.load().signatures.check(&name, &bytes, signature.as_deref())?;
-        let signed_by = key.map(|key| key.to_string());
-        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed_by, &by)?))
+        let signed = Signed { by: key.map(|key| key.to_string()), signature: signature.filter(|signature| signature::is_one(signature)) };
+        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed, &by)?))
     })
     .await
 }
@@ -160,7 +161,9 @@ impl From<RolloutError> for Problem {
             RolloutError::UnknownPlugin(_) => Problem::not_found(sentence(&error)),
             RolloutError::UnknownVersion { version, .. } => wrong("version", version, "the number of a version", &error),
             RolloutError::Weight(weight) => wrong("weight", weight, "0 to 100", &error),
-            RolloutError::Component(_) | RolloutError::Signature(_) => Problem::invalid(sentence(&error), Vec::new()),
+            RolloutError::Component(_) | RolloutError::Signature(_) | RolloutError::Unsigned { .. } => {
+                Problem::invalid(sentence(&error), Vec::new())
+            }
             RolloutError::Configured { config, refusal } => {
                 wrong("config", config, &format!("a configuration that it takes, but {refusal}"), &error)
             }

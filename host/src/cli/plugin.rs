@@ -246,10 +246,19 @@ fn plugin(view: &Value) -> String {
     if view["candidate"].is_object() {
         text.push_str(&candidate(&view["candidate"]));
     }
+    if view["watched"].is_object() {
+        text.push_str(&watched(&view["watched"]));
+    }
     let list = |key: &str| view[key].as_array().cloned().unwrap_or_default();
     list("versions").iter().for_each(|one| text.push_str(&version(one)));
     list("ended").iter().rev().for_each(|one| text.push_str(&ended(one)));
     text
+}
+
+fn watched(terms: &Value) -> String {
+    let rule = |key: &str| terms["abort_if"][key].to_string().replace('"', "");
+    let (version, share, window, calls) = (&terms["version"], rule("fault_rate"), rule("window"), rule("min_requests"));
+    format!("  version {version} is watched for {window} and {calls} calls: with more than {share} faults the one before serves again\n")
 }
 
 fn candidate(candidate: &Value) -> String {

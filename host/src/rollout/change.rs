@@ -2,12 +2,14 @@
 //! requests that began go on with the version they began with. Blocks; none of it is on a request's path.
 
 use std::collections::{BTreeMap, HashSet};
+use std::iter;
 use std::sync::Arc;
 
 use crate::config::text::Sha256;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::{Loader, Usage};
 
+use super::comparison::Counts;
 use super::record::{Choice, Outcome, Record, Terms, Version, now};
 use super::seat::{Lineup, Seat};
 use super::trial::Trial;
@@ -29,6 +31,17 @@ enum Urgency {
 struct Deed<'a> {
     by: &'a str,
     action: String,
+}
+
+/// What the gateway does with a version by itself.
+#[derive(Debug)]
+enum Sentence {
+    /// The candidate goes.
+    Withdraw(u64, String),
+    /// The version before the watched one is stable again.
+    GoBack(u64, String),
+    /// The watched one needs no watching any more.
+    Trust(u64),
 }
 
 /// One plugin's state when a change of it began.
@@ -54,7 +67,7 @@ impl Rollouts {
             match (terms.shadow || terms.weight < 100.0, serving == Some(version)) {
                 (true, true) => return Err(RolloutError::Stable(version)),
                 (true, false) => record.candidate = Some(Terms { since: Some(now()), ..terms.clone() }),
-                (false, _) => promote(record, version, declared),
+                (false, _) => promote(record, &terms, declared),
             }
             Ok(())
         })
@@ -94,24 +107,58 @@ impl Rollouts {
     /// Looks at all candidates and withdraws those that have to go. To be called every second.
     pub fn judge(&self, loader: &Loader) {
         self.part();
-        for (plugin, version, reason) in self.condemned() {
-            tracing::warn!(plugin, version, reason, "plugin version withdrawn");
-            let deed = Deed { by: "gatehouse", action: format!("withdraw version {version} of plugin {plugin}: {reason}") };
-            let withdrawn = self.change(loader, &plugin, Urgency::High, Some(deed), |record, _| {
-                if record.candidate.take_if(|terms| terms.version == version).is_some() {
-                    record.end(version, Outcome::Aborted, reason.clone(), now());
-                }
-                Ok(())
-            });
-            if let Err(error) = withdrawn {
-                tracing::error!(plugin, version, %error, "the withdrawal is not remembered");
+        for (plugin, sentence) in self.sentences() {
+            let carried_out = match &sentence {
+                Sentence::Withdraw(version, reason) => self.abort(loader, &plugin, *version, reason),
+                Sentence::GoBack(version, reason) => self.go_back(loader, &plugin, *version, reason),
+                Sentence::Trust(version) => self.trust(loader, &plugin, *version),
+            };
+            if let Err(error) = carried_out {
+                tracing::error!(plugin, ?sentence, %error, "not done, or not remembered");
             }
         }
     }
 
+    fn abort(&self, loader: &Loader, plugin: &str, version: u64, reason: &str) -> Result<(), RolloutError> {
+        tracing::warn!(plugin, version, reason, "plugin version withdrawn");
+        let deed = Deed { by: "gatehouse", action: format!("withdraw version {version} of plugin {plugin}: {reason}") };
+        self.change(loader, plugin, Urgency::High, Some(deed), |record, _| {
+            if record.candidate.take_if(|terms| terms.version == version).is_some() {
+                record.end(version, Outcome::Aborted, reason, now());
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes the version before a watched one the stable one again. Where that cannot be, the watch is over all the same:
+    /// it would come to this every second.
+    fn go_back(&self, loader: &Loader, plugin: &str, version: u64, reason: &str) -> Result<(), RolloutError> {
+        tracing::warn!(plugin, version, reason, "plugin version goes back");
+        let deed = Deed { by: "gatehouse", action: format!("roll back version {version} of plugin {plugin}: {reason}") };
+        let gone = self.change(loader, plugin, Urgency::High, Some(deed), |record, declared| {
+            if record.watched.take_if(|terms| terms.version == version).is_none() {
+                return Ok(());
+            }
+            let previous = record.previous.take().ok_or_else(|| RolloutError::NothingBefore(plugin.to_owned()))?;
+            choose(record, previous, declared);
+            record.end(version, Outcome::Aborted, format!("{reason}; version {previous} serves again"), now());
+            Ok(())
+        });
+        gone.inspect_err(|_| drop(self.trust(loader, plugin, version)))
+    }
+
+    /// Ends the watch over a version.
+    fn trust(&self, loader: &Loader, plugin: &str, version: u64) -> Result<(), RolloutError> {
+        self.change(loader, plugin, Urgency::High, None, |record, _| {
+            record.watched.take_if(|terms| terms.version == version);
+            Ok(())
+        })
+    }
+
     /// Whether there is anything to do every second.
     pub fn is_busy(&self) -> bool {
-        self.plugins.lock().values().any(|managed| managed.record.candidate.is_some()) || !self.left.lock().is_empty()
+        self.plugins.lock().values().any(|managed| managed.record.candidate.is_some() || managed.record.watched.is_some())
+            || !self.left.lock().is_empty()
     }
 
     /// Parts with usages that left their seats and that no request holds any more. Those that came back are let be.
@@ -122,11 +169,11 @@ impl Rollouts {
         self.left.lock().extend(left);
     }
 
-    fn condemned(&self) -> Vec<(String, u64, String)> {
+    fn sentences(&self) -> Vec<(String, Sentence)> {
         let mut plugins = self.plugins.lock();
-        let judged = plugins.iter_mut().filter_map(|(plugin, managed)| {
-            let (version, reason) = managed.judge()?;
-            Some((plugin.clone(), version, reason))
+        let judged = plugins.iter_mut().flat_map(|(plugin, managed)| {
+            let sentences = [managed.judge(), managed.judge_watched()];
+            sentences.into_iter().flatten().map(|sentence| (plugin.clone(), sentence))
         });
         judged.collect()
     }
@@ -145,6 +192,8 @@ impl Rollouts {
                 if stable(record, declared).is_none() {
                     choose(record, number, declared);
                 }
+            } else if let Some(signature) = &version.signature {
+                record.sign(sha256, signature, version.signed_by.as_deref());
             }
             Ok(())
         })?;
@@ -242,6 +291,7 @@ impl Managed {
         if let Some(ended) = record.ended.last().filter(|ended| Some(*ended) != self.record.ended.last()) {
             *self.outcomes.entry(ended.outcome).or_default() += 1;
         }
+        let kept_watch = record.watched == self.record.watched;
         self.record = record;
         self.generation += 1;
         if !kept_terms {
@@ -249,9 +299,13 @@ impl Managed {
         }
         let mut left = Vec::new();
         for (seat, lineup) in seats.iter().zip(lineups) {
-            watch(&lineup);
+            watch(&lineup, &self.record);
             left.extend(seat.now().usages().cloned());
             seat.set(lineup);
+        }
+        if !kept_watch {
+            self.watch = Trial::default();
+            self.look_at_watched();
         }
         left.sort_unstable_by_key(|usage| usage.serial);
         left.dedup_by_key(|usage| usage.serial);
@@ -263,13 +317,28 @@ impl Managed {
         self.seats.iter().flat_map(|seat| seat.now().usages().map(|usage| usage.serial).collect::<Vec<_>>()).collect()
     }
 
-    fn judge(&mut self) -> Option<(u64, String)> {
+    /// What is to become of the version that is watched; None where it is watched on.
+    fn judge_watched(&mut self) -> Option<Sentence> {
+        let terms = self.record.watched.clone()?;
+        self.look_at_watched();
+        let faults = self.watch.faults(&terms.abort_if).map(|reason| Sentence::GoBack(terms.version, reason));
+        faults.or_else(|| self.watch.is_over(&terms.abort_if).then_some(Sentence::Trust(terms.version)))
+    }
+
+    fn look_at_watched(&mut self) {
+        if self.record.watched.is_some() {
+            let lineups: Vec<_> = self.seats.iter().map(|seat| seat.now()).collect();
+            self.watch.look(iter::empty(), lineups.iter().map(|lineup| &lineup.stable), Counts::default());
+        }
+    }
+
+    fn judge(&mut self) -> Option<Sentence> {
         let terms = self.record.candidate.as_ref()?;
         let lineups: Vec<_> = self.seats.iter().map(|seat| seat.now()).collect();
         let candidates = lineups.iter().filter_map(|lineup| lineup.candidate.as_ref()).map(|candidate| &candidate.usage);
         let compared = self.comparison.as_ref().map(|comparison| comparison.counts()).unwrap_or_default();
         self.trial.look(lineups.iter().map(|lineup| &lineup.stable), candidates, compared);
-        self.trial.verdict(&terms.abort_if).map(|reason| (terms.version, reason))
+        self.trial.verdict(&terms.abort_if).map(|reason| Sentence::Withdraw(terms.version, reason))
     }
 }
 
@@ -295,14 +364,16 @@ fn told(terms: &Terms) -> String {
     format!("{to} {}%", terms.weight)
 }
 
-fn promote(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
-    let before = stable(record, declared);
+fn promote(record: &mut Record, terms: &Terms, declared: Option<Sha256Digest>) {
+    let (version, before) = (terms.version, stable(record, declared));
     record.candidate = None;
     if before == Some(version) {
         return;
     }
     record.previous = before;
     choose(record, version, declared);
+    // Without a version before it there is nothing to go back to.
+    record.watched = before.map(|_| Terms { since: Some(now()), ..terms.clone() });
     let before = before.map_or_else(|| "nothing".to_owned(), |before| format!("version {before}"));
     record.end(version, Outcome::Promoted, format!("in place of {before}"), now());
 }
@@ -311,5 +382,6 @@ fn promote(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
 fn choose(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
     let over = declared.map(Sha256::from);
     let is_declared = over.is_some() && record.version(version).map(|version| version.sha256) == over;
+    record.watched = None;
     record.choice = (!is_declared).then_some(Choice { version, over });
 }

@@ -39,6 +39,14 @@ pub enum RolloutError {
     /// The signature is missing or wrong.
     #[error("{0}")]
     Signature(String),
+    /// A version that was taken before anybody had to sign it, or by another key.
+    #[error("version {version}: {reason}; push it again with its signature")]
+    Unsigned {
+        /// The version.
+        version: u64,
+        /// What is wrong with its signature.
+        reason: String,
+    },
     /// The weight is no percentage.
     #[error("weight is {0}, want 0 to 100")]
     Weight(f64),

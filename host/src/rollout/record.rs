@@ -30,6 +30,8 @@ pub struct Record {
     pub previous: Option<u64>,
     /// The version that is being tried.
     pub candidate: Option<Terms>,
+    /// The stable version, as long as it is watched after it was made that.
+    pub watched: Option<Terms>,
     /// Rollouts that are over, the last one last.
     pub ended: Vec<Ended>,
 }
@@ -54,6 +56,9 @@ pub struct Version {
     /// The key that its signature is by, as the policy names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
+    /// The signature that it came with, in Base64: a policy may ask for it later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// When it became known.
     pub created: Timestamp,
 }
@@ -104,7 +109,8 @@ pub struct Terms {
     pub since: Option<Timestamp>,
 }
 
-/// When a candidate is withdrawn by itself: as soon as any of these is passed.
+/// When a candidate is withdrawn by itself: as soon as any of these is passed. Of a version that was just made the stable
+/// one, with nothing left to compare it with, only faults count, until the window is over and it had so many calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AbortIf {
@@ -225,6 +231,14 @@ impl Record {
         self.last
     }
 
+    /// Keeps the signature of a component that is a version already and came again.
+    pub fn sign(&mut self, sha256: Sha256, signature: &str, signed_by: Option<&str>) {
+        if let Some(version) = self.versions.iter_mut().find(|version| version.sha256 == sha256) {
+            version.signature = Some(signature.to_owned());
+            version.signed_by = signed_by.map(str::to_owned).or(version.signed_by.take());
+        }
+    }
+
     /// Notes the end of a rollout.
     pub fn end(&mut self, version: u64, outcome: Outcome, reason: impl Into<String>, at: Timestamp) {
         self.ended.push(Ended { version, outcome, reason: reason.into(), at });
@@ -239,7 +253,16 @@ mod tests {
 
     fn version(byte: u8) -> Version {
         let created = Timestamp(SystemTime::UNIX_EPOCH);
-        Version { version: 0, sha256: Sha256([byte; 32]), size: 1, imports: Vec::new(), source: Source::Upload, signed_by: None, created }
+        Version {
+            version: 0,
+            sha256: Sha256([byte; 32]),
+            size: 1,
+            imports: Vec::new(),
+            source: Source::Upload,
+            signed_by: None,
+            signature: None,
+            created,
+        }
     }
 
     #[test]

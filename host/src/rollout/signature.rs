@@ -18,6 +18,7 @@ use crate::config::text::PublicKey;
 use crate::pem;
 
 use super::RolloutError;
+use super::record::{Source, Version};
 
 /// An Ed25519 private key in PKCS #8 is these bytes and then the key's 32 (RFC 8410 §7).
 const PKCS8: [u8; 16] = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
@@ -30,6 +31,25 @@ impl Signatures {
     /// As the configuration says.
     pub fn new(policies: &[SignaturePolicy]) -> Self {
         Self(policies.to_vec())
+    }
+
+    /// Says no where a version may not serve as this plugin: policies may be newer than versions. What came with the gateway
+    /// needs no signature. Only reads the component where somebody has to sign it.
+    pub fn check_version(
+        &self,
+        plugin: &str,
+        version: &Version,
+        component: impl FnOnce() -> Result<Vec<u8>, RolloutError>,
+    ) -> Result<(), RolloutError> {
+        if version.source == Source::BuiltIn || !self.ask_of(plugin) {
+            return Ok(());
+        }
+        let checked = self.check(plugin, &component()?, version.signature.as_deref());
+        checked.map(drop).map_err(|error| RolloutError::Unsigned { version: version.version, reason: error.to_string() })
+    }
+
+    fn ask_of(&self, plugin: &str) -> bool {
+        self.0.iter().any(|policy| matches(&policy.names, plugin) && !policy.keys.is_empty())
     }
 
     /// The key that signed a component of this plugin. None if nobody has to; an error if somebody has to and did not.
@@ -46,6 +66,20 @@ impl Signatures {
             || RolloutError::Signature(format!("the signature is not by a key that may sign plugin {plugin}, or not of this component"));
         signed.copied().map(Some).ok_or_else(forged)
     }
+}
+
+/// What an upload came with.
+#[derive(Debug, Clone, Default)]
+pub struct Signed {
+    /// The key that its signature is by, where somebody had to sign it.
+    pub by: Option<String>,
+    /// Its signature, in Base64.
+    pub signature: Option<String>,
+}
+
+/// Whether a text has the form of a signature.
+pub fn is_one(text: &str) -> bool {
+    STANDARD.decode(text.trim()).is_ok_and(|bytes| bytes.len() == 64)
 }
 
 /// Where the signature of a file is.

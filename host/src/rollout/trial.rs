@@ -86,6 +86,19 @@ impl Trial {
         (sum, Duration::from_secs(taken as u64))
     }
 
+    /// Why a version that serves alone has to go, if it has to: there is nothing to compare it with.
+    pub fn faults(&self, terms: &AbortIf) -> Option<String> {
+        let (recent, time) = self.recently(terms);
+        too_many_faults(&recent, terms, time)
+    }
+
+    /// Whether there was time and traffic enough to see that nothing is wrong, or nobody comes to show it.
+    pub fn is_over(&self, terms: &AbortIf) -> bool {
+        let (recent, time) = self.recently(terms);
+        let window = terms.window.get().max(Duration::from_secs(1));
+        self.seconds.len() >= LONGEST || (time >= window && recent.candidate.calls() >= terms.min_requests)
+    }
+
     /// Why the candidate has to go, if it has to.
     pub fn verdict(&self, terms: &AbortIf) -> Option<String> {
         let (recent, time) = self.recently(terms);
@@ -229,6 +242,25 @@ mod tests {
         let terms = terms();
         check(&terms, vec![second(reading(200, 10, 0), reading(200, 10, 0), 198, 2)], None);
         check(&terms, vec![second(reading(200, 10, 0), reading(200, 10, 0), 197, 3)], Some("3 of 200 verdicts"));
+    }
+
+    #[test]
+    fn a_version_that_serves_alone_is_watched_until_it_had_time_and_calls_enough() {
+        let terms = terms();
+        let alone = |calls, faults| second(Reading::default(), reading(calls, 21_000, faults), 0, 0);
+        let mut trial = Trial::default();
+        trial.note(alone(200, 0));
+        assert!(!trial.is_over(&terms), "the window is three seconds");
+        (0..2).for_each(|_| trial.note(alone(0, 0)));
+        assert!(trial.is_over(&terms) && trial.faults(&terms).is_none(), "slow as it is: nothing says how slow the one before was");
+        trial.note(alone(100, 3));
+        assert!(trial.faults(&terms).is_some_and(|said| said.contains("3 of 100 calls")), "looked back to enough of them");
+
+        let mut quiet = Trial::default();
+        (0..LONGEST - 1).for_each(|_| quiet.note(alone(0, 0)));
+        assert!(!quiet.is_over(&terms), "it was not called yet");
+        quiet.note(alone(0, 0));
+        assert!(quiet.is_over(&terms), "nobody comes");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{BodyMode, Grants, Isolation, Limits, Loader, Needs, Refusal};
 
 use super::record::{Source, Version, now};
+use super::signature::Signed;
 use super::{RolloutError, Rollouts, Seat};
 
 /// A version that is ready to be rolled out.
@@ -44,19 +45,12 @@ pub struct Needed {
 }
 
 impl Rollouts {
-    /// Takes a component as a version of a plugin, signed by the key of this name. The same component again is the version
+    /// Takes a component as a version of a plugin, with this signature. The same component again is the version
     /// it was before. Blocks for as long as compiling takes.
-    pub fn upload(
-        &self,
-        loader: &Loader,
-        plugin: &str,
-        bytes: &[u8],
-        signed_by: Option<String>,
-        by: &str,
-    ) -> Result<Uploaded, RolloutError> {
+    pub fn upload(&self, loader: &Loader, plugin: &str, bytes: &[u8], signed: Signed, by: &str) -> Result<Uploaded, RolloutError> {
         self.store()?;
         let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
-        let taken = self.take(loader, plugin, bytes, &artifact, signed_by, by);
+        let taken = self.take(loader, plugin, bytes, &artifact, signed, by);
         taken.inspect_err(|_| self.forget(loader, artifact.digest))
     }
 
@@ -66,7 +60,7 @@ impl Rollouts {
         plugin: &str,
         bytes: &[u8],
         artifact: &Arc<Artifact>,
-        signed_by: Option<String>,
+        signed: Signed,
         by: &str,
     ) -> Result<Uploaded, RolloutError> {
         let seats = self.seats_of(plugin);
@@ -74,7 +68,7 @@ impl Rollouts {
             [] => alone(loader, plugin, artifact)?,
             seats => Some(configured(loader, artifact, seats)?),
         };
-        let version = self.add(loader, plugin, version(artifact, signed_by), bytes, by)?;
+        let version = self.add(loader, plugin, version(artifact, signed), bytes, by)?;
         Ok(Uploaded { version, needs, configurations: seats.len() })
     }
 
@@ -83,14 +77,15 @@ impl Rollouts {
     }
 }
 
-fn version(artifact: &Artifact, signed_by: Option<String>) -> Version {
+fn version(artifact: &Artifact, signed: Signed) -> Version {
     Version {
         version: 0,
         sha256: artifact.digest.into(),
         size: artifact.size as u64,
         imports: artifact.imports.clone(),
         source: Source::Upload,
-        signed_by,
+        signed_by: signed.by,
+        signature: signed.signature,
         created: now(),
     }
 }

@@ -52,7 +52,11 @@ impl Rollouts {
         record: &mut Record,
         declared: Option<&Declared>,
     ) -> Result<(), RolloutError> {
-        let Some(declared) = declared.filter(|declared| record.with(declared.digest.into()).is_none()) else { return Ok(()) };
+        let Some(declared) = declared else { return Ok(()) };
+        if record.with(declared.digest.into()).is_some() {
+            declared.signature.iter().for_each(|signature| record.sign(declared.digest.into(), signature, None));
+            return Ok(());
+        }
         let (bytes, artifact) = (declared.bytes(plugin)?, loader.known(declared.digest));
         let imports = artifact.map(|artifact| artifact.imports.clone()).unwrap_or_default();
         modules::write(self.store()?, declared.digest, &bytes)?;
@@ -63,6 +67,7 @@ impl Rollouts {
             imports,
             source: Source::from(&declared.origin),
             signed_by: None,
+            signature: declared.signature.clone(),
             created: now(),
         });
         Ok(())
@@ -81,13 +86,19 @@ impl Rollouts {
         let serving = serving.ok_or_else(|| RolloutError::UnknownPlugin(plugin.to_owned()))?;
         let previous = record.previous.and_then(|version| record.digest(version));
         let candidate = record.candidate.as_ref().and_then(|terms| trying(record, terms, comparison));
+        let signed = |digest: Sha256Digest| {
+            // What the configuration declares was checked when the configuration was.
+            let version = record.with(digest.into()).filter(|_| declared != Some(digest));
+            let checked = version.map(|version| self.signatures.load().check_version(plugin, version, || self.component(digest)));
+            checked.unwrap_or(Ok(())).and_then(|()| self.artifact(loader, digest))
+        };
         Ok(Versions {
-            stable: self.artifact(loader, serving)?,
+            stable: signed(serving)?,
             // Where it cannot be had any more, there is nothing to fall back to.
-            previous: previous.and_then(|digest| self.artifact(loader, digest).ok()),
+            previous: previous.and_then(|digest| signed(digest).ok()),
             candidate: match candidate {
                 None => None,
-                Some((digest, share, part)) => Some((self.artifact(loader, digest)?, share, part)),
+                Some((digest, share, part)) => Some((signed(digest)?, share, part)),
             },
         })
     }

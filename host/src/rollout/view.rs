@@ -33,6 +33,8 @@ pub struct PluginView {
     pub previous: Option<u64>,
     /// The version that is being tried.
     pub candidate: Option<CandidateView>,
+    /// The terms on which the stable version is watched, for a while after it was made that.
+    pub watched: Option<Terms>,
     /// The configurations that routes use it with.
     pub configurations: usize,
     /// Its versions, by number.
@@ -129,6 +131,7 @@ impl Managed {
             stable: self.serving(),
             previous: self.record.previous,
             candidate: self.record.candidate.as_ref().map(|terms| self.candidate(terms)),
+            watched: self.record.watched.clone(),
             configurations: self.seats.len(),
             versions: self.record.versions.clone(),
             ended: self.record.ended.clone(),

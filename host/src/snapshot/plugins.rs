@@ -14,7 +14,7 @@ use crate::plugin::load::Artifact;
 use crate::plugin::{Capability, Grants, HttpGrant, Isolation, Limits, Loader, OnError, Refusal, builtin};
 use crate::registry::Component;
 use crate::rollout::signature::{self, Signatures};
-use crate::rollout::{Declared, Origin, Part, Share, Standing, Standings};
+use crate::rollout::{Declared, Origin, Part, RolloutError, Share, Standing, Standings};
 
 use super::Builder;
 
@@ -70,13 +70,23 @@ impl<'a> Loading<'a> {
     pub fn load(&self, findings: &mut Vec<Finding>) -> (HashMap<String, Source>, Standings) {
         let mut wanted = self.declared(findings);
         wanted.extend(self.used());
+        wanted.retain(|plugin| match plugin.standing.stable.map_or(Ok(()), |stable| self.check_version(plugin.name, stable)) {
+            Ok(()) => true,
+            Err(error) => {
+                findings.push(plugin.unsigned(&error));
+                false
+            }
+        });
         let loader = &self.builder.loader;
         let bytes: Vec<&[u8]> = wanted.iter().map(|plugin| &*plugin.bytes).collect();
         let artifacts = loader.artifacts(&bytes);
         let (mut loaded, mut standings) = (HashMap::new(), Standings::new());
         for (plugin, artifact) in wanted.into_iter().zip(artifacts) {
             match artifact.and_then(|artifact| plugin.source(artifact, loader)) {
-                Ok(source) => drop(loaded.insert(plugin.name.to_owned(), self.with_others(source, &plugin.standing))),
+                Ok(source) => match self.with_others(source, &plugin) {
+                    Ok(source) => drop(loaded.insert(plugin.name.to_owned(), source)),
+                    Err(error) => findings.push(plugin.unsigned(&error)),
+                },
                 Err(refusal) => findings.push(plugin.refused(&refusal)),
             }
             standings.insert(plugin.name.to_owned(), (plugin.standing, plugin.declared));
@@ -103,7 +113,7 @@ impl<'a> Loading<'a> {
         names.sort_unstable();
         names.dedup();
         names.retain(|name| !self.document.plugins.iter().any(|plugin| plugin.name == *name));
-        names.into_iter().filter_map(|name| Some(self.standing(name, builtin::find(name)?.into(), Origin::BuiltIn, None))).collect()
+        names.into_iter().filter_map(|name| Some(self.standing(name, builtin::find(name)?.into(), (Origin::BuiltIn, None), None))).collect()
     }
 
     /// None for one that is to be uploaded or pulled, where that is not known.
@@ -117,24 +127,30 @@ impl<'a> Loading<'a> {
             return pulled.map(|component| self.pulled(plugin, component, path)).transpose();
         }
         let (bytes, origin) = bytes(plugin, self.sources, path)?;
-        self.signed(&plugin.name, &bytes, &origin, path)?;
-        Ok(Some(self.standing(&plugin.name, bytes, origin, entry)))
+        let signature = self.signed(&plugin.name, &bytes, &origin, path)?;
+        Ok(Some(self.standing(&plugin.name, bytes, (origin, signature), entry)))
     }
 
     fn pulled(&self, plugin: &'a document::Plugin, component: Component, path: &KeyPath) -> Result<Wanted<'a>, Finding> {
         let Component { bytes, pinned: reference, copy, signature } = component;
         let at = || (path.clone().key("source").key("oci"), reference.to_string());
         self.check_signature(&plugin.name, &bytes, signature.as_deref(), at)?;
-        let origin = Origin::Registry { reference, copy };
+        let origin = (Origin::Registry { reference, copy }, signature);
         Ok(self.standing(&plugin.name, bytes.into(), origin, Some((plugin, path.clone()))))
     }
 
-    /// What comes from a file has to be signed, if the plugin has to.
-    fn signed(&self, name: &str, bytes: &[u8], origin: &Origin, path: &KeyPath) -> Result<(), Finding> {
-        let Origin::File(file) = origin else { return Ok(()) };
+    /// The signature of what comes from a file. It has to have a good one, if the plugin has to be signed.
+    fn signed(&self, name: &str, bytes: &[u8], origin: &Origin, path: &KeyPath) -> Result<Option<String>, Finding> {
+        let Origin::File(file) = origin else { return Ok(None) };
         let at = || (path.clone().key("source").key("file"), file.display().to_string());
         let signature = signature::read_beside(file).map_err(|error| unsigned(at(), &error.to_string()))?;
-        self.check_signature(name, bytes, signature.as_deref(), at)
+        self.check_signature(name, bytes, signature.as_deref(), at)?;
+        Ok(signature)
+    }
+
+    /// A version that was chosen before has to be signed as the policies of this document say.
+    fn check_version(&self, name: &str, digest: Sha256Digest) -> Result<(), RolloutError> {
+        self.builder.rollouts.check_signed(&Signatures::new(&self.document.plugin_signatures), name, digest)
     }
 
     fn check_signature(
@@ -175,7 +191,7 @@ impl<'a> Loading<'a> {
         &self,
         name: &'a str,
         bytes: Cow<'static, [u8]>,
-        origin: Origin,
+        (origin, signature): (Origin, Option<String>),
         entry: Option<(&'a document::Plugin, KeyPath)>,
     ) -> Wanted<'a> {
         let is_builtin = origin == Origin::BuiltIn;
@@ -186,15 +202,21 @@ impl<'a> Loading<'a> {
             component.inspect_err(|error| tracing::error!(plugin = name, %error, "the declared component serves instead")).ok()
         });
         let bytes = chosen.map_or(bytes, Cow::Owned);
-        Wanted { name, bytes, is_builtin, entry, declared: Some(Declared { digest, origin }), standing }
+        Wanted { name, bytes, is_builtin, entry, declared: Some(Declared { digest, origin, signature }), standing }
     }
 
-    fn with_others(&self, source: Source, standing: &Standing) -> Source {
-        Source {
-            previous: standing.previous.and_then(|digest| self.other(digest)),
-            candidate: standing.candidate.clone().and_then(|(digest, share, part)| Some((self.other(digest)?, share, part))),
+    /// # Errors
+    /// Where the candidate may not serve. The version before the stable one has no part then.
+    fn with_others(&self, source: Source, plugin: &Wanted<'_>) -> Result<Source, RolloutError> {
+        let (previous, candidate) = (plugin.standing.previous, plugin.standing.candidate.clone());
+        candidate.as_ref().map_or(Ok(()), |(digest, ..)| self.check_version(plugin.name, *digest))?;
+        let unsigned = |error: &RolloutError| tracing::warn!(plugin = plugin.name, %error, "version left out");
+        let previous = previous.filter(|digest| self.check_version(plugin.name, *digest).inspect_err(unsigned).is_ok());
+        Ok(Source {
+            previous: previous.and_then(|digest| self.other(digest)),
+            candidate: candidate.and_then(|(digest, share, part)| Some((self.other(digest)?, share, part))),
             ..source
-        }
+        })
     }
 
     /// A version that does not serve alone. One that cannot be had has no part.
@@ -225,6 +247,12 @@ impl Wanted<'_> {
             previous: None,
             candidate: None,
         })
+    }
+
+    /// A version was chosen that may not serve.
+    fn unsigned(&self, error: &RolloutError) -> Finding {
+        let path = self.entry.as_ref().map_or_else(|| KeyPath::default().key("plugin_signatures"), |(_, path)| path.clone().key("source"));
+        Finding::new(path, Code::Plugin, self.name, format!("a version that is signed as plugin_signatures asks, but {error}"))
     }
 
     fn refused(&self, refusal: &Refusal) -> Finding {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Loaded;
 use crate::config::document::{self, Document};
+use crate::rollout::signature;
 
 /// The files of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +26,22 @@ impl Files {
     pub fn of(config: &Path, loaded: &Loaded) -> Self {
         let document = &loaded.document;
         let components = document.plugins.iter().filter_map(|plugin| plugin.source.as_ref()?.file.as_deref());
+        // Who signed them is told beside them, and may be told later.
+        let signatures: Vec<PathBuf> = components.clone().map(signature::beside).collect();
         let key_sets = document.issuers.iter().filter_map(|issuer| issuer.jwks.as_ref()?.file.as_deref());
         let secrets = secrets(document).filter_map(|secret| secret.file.as_deref());
         let admin_tls = document.admin.iter().filter_map(|admin| admin.tls.as_ref());
         let tls = document.listeners.iter().filter_map(|listener| listener.tls.as_ref()).chain(admin_tls);
         let certificates = tls.flat_map(certificate_files);
         let upstream_tls = document.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()).flat_map(upstream_files);
-        let others = components.chain(key_sets).chain(secrets).chain(certificates).chain(upstream_tls);
+        let authorities = document.plugins.iter().filter_map(|plugin| plugin.source.as_ref()?.oci.as_ref()?.ca());
+        let others = components
+            .chain(authorities)
+            .chain(signatures.iter().map(PathBuf::as_path))
+            .chain(key_sets)
+            .chain(secrets)
+            .chain(certificates)
+            .chain(upstream_tls);
         Self { config: config.to_owned(), others: others.map(|file| loaded.sources.folder().join(file)).collect() }
     }
 
