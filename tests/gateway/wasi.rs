@@ -213,9 +213,17 @@ async fn a_reused_instance_that_leaks_handles_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_network_is_refused_by_name() {
-    let component =
-        "(component (import \"wasi:sockets/instance-network@0.2.6\" (instance (export \"instance-network\" (func (result u32))))))";
+async fn there_is_no_network() {
+    let house = House::new().await;
+    let tried = house.play("network").await;
+    let denied = "Some(PermissionDenied)";
+    assert_eq!(tried.text(), format!("connect {denied}, listen {denied}, send {denied}, resolve false"));
+    house.assert_works().await;
+}
+
+#[tokio::test]
+async fn an_interface_that_is_not_offered_is_refused_by_name() {
+    let component = "(component (import \"wasi:http/outgoing-handler@0.2.6\" (instance (export \"handle\" (func (result u32))))))";
     let config = "
         plugins: [{name: caller, source: {file: $DIR/caller.wasm}}]
         upstreams: [{name: origin, endpoints: [{url: \"http://127.0.0.1:9\"}]}]
@@ -224,5 +232,5 @@ async fn the_network_is_refused_by_name() {
     let bytes = wat::parse_str(component).expect("a component");
     let (code, written) = Setup::new(config).file("caller.wasm", bytes).start_refused().await;
     assert_ne!(code, Some(0), "the gateway does not start with it");
-    assert!(written.contains("wasi:sockets/instance-network@0.2.6"), "and names the import: {written}");
+    assert!(written.contains("wasi:http/outgoing-handler@0.2.6"), "and names the import: {written}");
 }

@@ -1,5 +1,5 @@
 //! WASI 0.2: what programs in ordinary Rust, Go or Python import whether they use it or not, answered with as little
-//! as lets them run. No files, no environment, no waiting; what they print is logged. Sockets and HTTP are not here.
+//! as lets them run. No files, no sockets, no environment, no waiting; what they print is logged. HTTP is not here.
 
 use std::time::Instant;
 
@@ -17,10 +17,11 @@ mod filesystem;
 mod lines;
 mod poll;
 mod random;
+mod sockets;
 mod streams;
 
 /// The interfaces that every plugin may import, whatever it was granted.
-const OFFERED: [&str; 20] = [
+const OFFERED: [&str; 27] = [
     "cli/environment",
     "cli/exit",
     "cli/stderr",
@@ -41,6 +42,13 @@ const OFFERED: [&str; 20] = [
     "random/insecure",
     "random/insecure-seed",
     "random/random",
+    "sockets/instance-network",
+    "sockets/ip-name-lookup",
+    "sockets/network",
+    "sockets/tcp",
+    "sockets/tcp-create-socket",
+    "sockets/udp",
+    "sockets/udp-create-socket",
 ];
 
 /// What one store holds for WASI. Resources are not in it: there is so little to each that its handle's number says
@@ -75,6 +83,8 @@ enum Misuse {
     EmptyPoll,
     #[error("a file was used and there are none")]
     NoFiles,
+    #[error("a socket was used and there are none")]
+    NoSockets,
 }
 
 /// Whether an import is one that every plugin may have. Releases of WASI 0.2 only add to each other, so any will do.
@@ -90,7 +100,8 @@ fn is_0_2(version: &str) -> bool {
 /// Links all that is offered. A component's instances get what it imports of that and no more.
 pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     bindings::Offered::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    filesystem::link(linker)
+    filesystem::link(linker)?;
+    sockets::link(linker)
 }
 
 impl HostState {
@@ -123,6 +134,7 @@ mod tests {
         check("wasi:cli/stderr@0.2.6", true);
         check("wasi:io/streams@0.2.99", true);
         check("wasi:filesystem/types@0.2.3", true);
+        check("wasi:sockets/tcp@0.2.6", true);
         check("wasi:cli/stderr", false);
         check("wasi:cli/stderr@0.2", false);
         check("wasi:cli/stderr@0.2.", false);
@@ -132,8 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_and_other_packages_are_not_offered() {
-        check("wasi:sockets/tcp@0.2.6", false);
+    fn http_and_other_packages_are_not_offered() {
         check("wasi:http/outgoing-handler@0.2.6", false);
         check("wasi:cli/run@0.2.6", false);
         check("evil:cli/stderr@0.2.6", false);

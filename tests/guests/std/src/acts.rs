@@ -4,6 +4,7 @@ use std::fs;
 use std::hint::black_box;
 use std::io::{self, Read as _};
 use std::mem;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use wasip2::random::random::get_random_bytes;
 pub fn play(mode: &str) -> Option<Reply> {
     match mode {
         "surroundings" => return Some(Reply::new(200).text(surroundings())),
+        "network" => return Some(Reply::new(200).text(network())),
         "random" => return Some(Reply::new(200).text(random())),
         "clock" => return Some(Reply::new(200).text(clock())),
         "panic" => panic!("the guest lost\nits temper"),
@@ -40,6 +42,16 @@ fn surroundings() -> String {
     let read = io::stdin().read_to_string(&mut input);
     let files = [fs::read("/etc/passwd").is_ok(), fs::write("/tmp/file", "text").is_ok(), fs::read_dir(".").is_ok()];
     format!("variables {variables}, arguments {arguments}, input {read:?}, files {files:?}")
+}
+
+/// What comes of reaching for the network.
+fn network() -> String {
+    let (address, any) = ("127.0.0.1:80", "127.0.0.1:0");
+    let connect = TcpStream::connect(address).err().map(|error| error.kind());
+    let listen = TcpListener::bind(any).err().map(|error| error.kind());
+    let send = UdpSocket::bind(any).err().map(|error| error.kind());
+    let resolve = "localhost:80".to_socket_addrs().is_ok();
+    format!("connect {connect:?}, listen {listen:?}, send {send:?}, resolve {resolve}")
 }
 
 fn random() -> String {
