@@ -1,4 +1,5 @@
-//! Builds the plugins that come with the gateway, as components, and writes the list that embeds them.
+//! Builds the plugins that come with the gateway, as components, and writes the list that embeds them; and the list that
+//! embeds what plugin projects build with: `wit/` and the SDKs.
 //!
 //! They are built by a cargo of their own into `target/guests`, because a build script runs inside one that holds the
 //! lock on the folder it builds into.
@@ -26,6 +27,8 @@ const BUILTINS: &[&str] = &[
     "transform",
 ];
 const TARGET: &str = "wasm32-wasip2";
+/// What lies beside the sources of an SDK once it was built or tested, and its tests.
+const NO_SOURCES: &[&str] = &["target", "node_modules", "__pycache__", "dist", "build", "tests"];
 
 fn main() -> ExitCode {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so")).join("..");
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     embed(&root);
+    embed_sdks(&root);
     ExitCode::SUCCESS
 }
 
@@ -69,4 +73,38 @@ fn embed(root: &Path) {
     }
     list.push(']');
     fs::write(out.join("builtins.rs"), list).expect("OUT_DIR can be written");
+}
+
+/// Every file of `wit/` and `plugins-sdk/` by its path in the repository.
+fn embed_sdks(root: &Path) {
+    let root = root.canonicalize().expect("the repository is there");
+    let mut files = Vec::new();
+    for folder in ["wit", "plugins-sdk"] {
+        collect(&root.join(folder), &mut files);
+    }
+    files.sort();
+    let mut list = String::from("[\n");
+    for file in &files {
+        // Folders are not named, as what is built inside them would start this over and over.
+        println!("cargo::rerun-if-changed={}", file.display());
+        let inside = file.strip_prefix(&root).expect("it was found in there");
+        let _ = writeln!(list, "    ({inside:?}, include_bytes!({file:?})),");
+    }
+    list.push(']');
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says so"));
+    fs::write(out.join("embedded.rs"), list).expect("OUT_DIR can be written");
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || (path.is_dir() && NO_SOURCES.contains(&&*name)) {
+            continue;
+        }
+        match path.is_dir() {
+            true => collect(&path, files),
+            false => files.push(path),
+        }
+    }
 }

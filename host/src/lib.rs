@@ -5,6 +5,7 @@
 //! [`worker`] runs them on one core; [`gateway`] puts everything together. `host/ARCHITECTURE.md` has the map.
 
 pub mod admin;
+pub mod author;
 pub mod body;
 pub mod caller;
 pub mod chain;

@@ -1,4 +1,4 @@
-//! `gatehouse plugin`: a plugin's way into a running gateway, and out of it again.
+//! `gatehouse plugin`: a plugin's way from nothing into a running gateway, and out of it again.
 
 use std::fs;
 use std::io::Write;
@@ -18,9 +18,16 @@ use crate::rollout::upload::inspect;
 use super::check;
 use super::remote::{self, AdminArgs};
 
+mod build;
+mod new;
+
 /// What to do with plugins.
 #[derive(Subcommand)]
 pub enum PluginCommand {
+    /// Write a project that builds, in one of the languages
+    New(new::NewArgs),
+    /// Make the component of a project, with its language's own toolchain
+    Build(build::BuildArgs),
     /// Look at a component without a gateway: what it imports and asks to see
     Inspect {
         /// The component
@@ -123,6 +130,8 @@ pub struct RolloutArgs {
 /// Does it. Exit 0, or 1 with the reason on the standard error.
 pub fn run(command: PluginCommand) -> ExitCode {
     remote::finish(match command {
+        PluginCommand::New(arguments) => new::run(&arguments),
+        PluginCommand::Build(arguments) => build::run(&arguments),
         PluginCommand::Inspect { file } => inspected(&file),
         PluginCommand::Sign(arguments) => sign(&arguments),
         PluginCommand::Push(arguments) => push(&arguments),
