@@ -88,6 +88,23 @@ pub enum Isolation {
     Reuse,
 }
 
+impl Isolation {
+    /// What is taken where nothing is configured. An instance for each request is dear where an interpreter has to be
+    /// copied for it, so components that large are used again.
+    pub fn default_for(component_bytes: usize) -> Self {
+        match starts_slowly(component_bytes) {
+            true => Isolation::Reuse,
+            false => Isolation::Request,
+        }
+    }
+}
+
+/// Whether a component of this size brings an interpreter, and so takes a noticeable time to instantiate. JavaScript's
+/// are of 1.1 MB and more, Python's of 18 MB; compiled languages stay below.
+pub fn starts_slowly(component_bytes: usize) -> bool {
+    component_bytes >= 1 << 20
+}
+
 /// What happens to a request whose plugin faulted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnError {

@@ -7,6 +7,7 @@ use super::bindings::gatehouse::plugin as wit;
 use super::state::HostState;
 use super::{Capability, Grants};
 
+pub mod about;
 pub mod http;
 pub mod introspection;
 pub mod jwt;
@@ -19,9 +20,10 @@ pub mod rate_limit;
 
 impl wit::types::Host for HostState {}
 
-/// Links the granted interfaces and no other.
+/// Links what needs no grant, the granted interfaces, and no other.
 pub fn link(linker: &mut Linker<HostState>, grants: &Grants) -> wasmtime::Result<()> {
     wit::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::about::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     Capability::ALL.into_iter().filter(|capability| grants.allow(*capability)).try_for_each(|capability| link_one(linker, capability))
 }
 

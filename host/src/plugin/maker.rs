@@ -1,4 +1,4 @@
-//! The thread that makes single-use instances ahead of time and takes used ones apart, so that neither happens on a
+//! The thread that makes instances ahead of time and takes used ones apart, so that neither happens on a
 //! request's path.
 
 use std::sync::Arc;

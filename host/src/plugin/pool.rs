@@ -1,5 +1,5 @@
-//! A worker's instances: a free list for each reused plugin, owned by the worker alone, and the way to an instance of
-//! a single-use one. What is not given back is dropped; that is how faults, time-outs and gone clients end.
+//! A worker's instances: a free list for each reused plugin, owned by the worker alone, and the way to an instance
+//! that was made ahead. What is not given back is dropped; that is how faults, time-outs and gone clients end.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -114,7 +114,7 @@ impl Pools {
                 _ => slot.idle.retain(|instance| !instance.is_old()),
             }
             // A filling that was cut short, because instances were short just then, is taken up again.
-            if let Some(usage) = slot.usage.upgrade().filter(|usage| usage.isolation == Isolation::Request) {
+            if let Some(usage) = slot.usage.upgrade().filter(|usage| usage.keeps_spares()) {
                 top_up(&usage);
             }
         }
@@ -122,8 +122,7 @@ impl Pools {
 
     fn idle(&self, usage: &Arc<Usage>) -> Option<Box<Instance>> {
         self.with_slot(usage, |slot| {
-            // Of a version that was just rolled out, some are made ahead.
-            let idle = slot.idle.pop().or_else(|| usage.ready.pop());
+            let idle = slot.idle.pop().or_else(|| spare(usage));
             slot.busy += usize::from(idle.is_some());
             idle
         })
@@ -179,10 +178,16 @@ fn take_ready(usage: &Arc<Usage>) -> Option<Box<Instance>> {
     instance
 }
 
+/// One that was made ahead, for a plugin whose instances are used again: of a version that was just rolled out there are
+/// some, and always of one that starts slowly.
+fn spare(usage: &Arc<Usage>) -> Option<Box<Instance>> {
+    if usage.keeps_spares() { take_ready(usage) } else { usage.ready.pop() }
+}
+
 /// Parts with an instance. Its place may be what a refill was short of.
 fn retire(usage: &Arc<Usage>, instance: Box<Instance>) {
     usage.maker.retire(instance);
-    if usage.isolation == Isolation::Request {
+    if usage.keeps_spares() {
         top_up(usage);
     }
 }

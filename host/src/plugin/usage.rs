@@ -22,7 +22,7 @@ use super::state::HostState;
 use super::tally::Tally;
 use super::{Grants, Isolation, Limits, Needs};
 
-/// Instances of a single-use plugin that are kept ready at first, and at most.
+/// Instances that are kept ready at first, and at most, of a plugin that keeps spares.
 const FIRST_DEPTH: usize = 4;
 const MAX_DEPTH: usize = 64;
 
@@ -70,7 +70,7 @@ pub struct Usage {
     pub waits: bool,
     /// One for each instance alive.
     pub(super) permits: Arc<Semaphore>,
-    /// Single-use instances made ahead of time.
+    /// Instances made ahead of time.
     pub(super) ready: ArrayQueue<Box<Instance>>,
     depth: AtomicUsize,
     pub(super) refilling: AtomicBool,
@@ -101,7 +101,7 @@ impl Usage {
         let mut usage = Self::from_parts(parts);
         usage.needs = usage.learn_needs().await?;
         let usage = Arc::new(usage);
-        if usage.isolation == Isolation::Request {
+        if usage.keeps_spares() {
             usage.maker.refill(&usage);
         }
         Ok(usage)
@@ -157,7 +157,12 @@ impl Usage {
         Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Fault::NoInstance("limits.instances is 0".into()))
     }
 
-    /// How many single-use instances to keep ready: never more than half of those allowed, so that some are left to
+    /// Whether instances are made ahead of requests: single-use ones are, and those that take long to make.
+    pub(super) fn keeps_spares(&self) -> bool {
+        self.isolation == Isolation::Request || super::starts_slowly(self.artifact.size)
+    }
+
+    /// How many instances to keep ready: never more than half of those allowed, so that some are left to
     /// be made inline.
     pub(super) fn depth(&self) -> usize {
         self.depth.load(Ordering::Relaxed).min(self.limits.instances.div_ceil(2)).min(MAX_DEPTH)
@@ -179,7 +184,7 @@ impl Usage {
         self.limits.instances - self.permits.available_permits()
     }
 
-    /// Single-use instances that wait for a request.
+    /// Instances made ahead that wait for a request.
     pub fn ready(&self) -> usize {
         self.ready.len()
     }

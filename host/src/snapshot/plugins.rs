@@ -239,8 +239,8 @@ impl Wanted<'_> {
         };
         loader.link(&artifact, &grants)?;
         Ok(Source {
+            isolation: isolation(plugin.isolation, self.is_builtin, artifact.size),
             artifact,
-            isolation: isolation(plugin.isolation, self.is_builtin),
             limits: Arc::new(limits(&plugin.limits, if self.is_builtin { builtin::limits(self.name) } else { Limits::default() })),
             grants: Arc::new(grants),
             on_error: on_error(plugin.on_error),
@@ -301,12 +301,12 @@ fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result
     }
 }
 
-fn isolation(configured: Option<document::Isolation>, is_builtin: bool) -> Isolation {
+fn isolation(configured: Option<document::Isolation>, is_builtin: bool, component_bytes: usize) -> Isolation {
     match configured {
         Some(document::Isolation::Request) => Isolation::Request,
         Some(document::Isolation::Reuse) => Isolation::Reuse,
         None if is_builtin => Isolation::Reuse,
-        None => Isolation::Request,
+        None => Isolation::default_for(component_bytes),
     }
 }
 

@@ -18,7 +18,8 @@ pub struct Plugin {
     /// Where the component is; left out for a built-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<PluginSource>,
-    /// How instances are shared between requests: `request` for a user's plugin, `reuse` for a built-in.
+    /// How instances are shared between requests. Left out, it is `request` for a user's plugin, and `reuse` for a built-in
+    /// and for a component of 1 MiB or more: those bring an interpreter, which takes long to start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
     /// How much it may use.
