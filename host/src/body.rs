@@ -92,7 +92,7 @@ pub struct Watched {
     timer: Option<Pin<Box<Sleep>>>,
     passage: Rc<Passage>,
     /// Runs when the body has come to its end, and only then.
-    at_end: Option<Box<dyn FnOnce()>>,
+    at_end: Option<Box<dyn FnOnce(Instant)>>,
 }
 
 impl Watched {
@@ -107,12 +107,13 @@ impl Watched {
         self
     }
 
-    /// Runs `act` once the body has been read to its end.
-    pub fn at_end(mut self, act: impl FnOnce() + 'static) -> Self {
+    /// Runs `act` once the body has been read to its end, and tells it when that was.
+    pub fn at_end(mut self, act: impl FnOnce(Instant) + 'static) -> Self {
         match self.incoming.is_end_stream() {
             true => {
-                self.passage.completed.set(Some(Instant::now()));
-                act();
+                let now = Instant::now();
+                self.passage.completed.set(Some(now));
+                act(now);
             }
             false => self.at_end = Some(Box::new(act)),
         }
@@ -130,9 +131,10 @@ impl Watched {
     }
 
     fn ended(&mut self) {
-        self.passage.completed.set(Some(Instant::now()));
+        let now = Instant::now();
+        self.passage.completed.set(Some(now));
         if let Some(act) = self.at_end.take() {
-            act();
+            act(now);
         }
     }
 

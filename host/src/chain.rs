@@ -193,6 +193,9 @@ impl Traveller {
 impl Chain {
     /// Takes a request through the steps. An answer if a plugin gave one; None if it may go on to the upstream.
     pub async fn forward(&self, traveller: &mut Traveller, tools: &Tools<'_>) -> Result<Option<Reply>, Error> {
+        if self.steps.is_empty() {
+            return Ok(None);
+        }
         let mut before = Instant::now();
         for (place, step) in self.steps.iter().enumerate() {
             let lineup = step.seat.lineup();

@@ -1,7 +1,7 @@
 use super::*;
 
 fn artifact(reference: &str) -> Artifact {
-    Artifact { reference: reference.into(), credentials: None, refresh: Duration::from_secs(60), insecure: None }
+    Artifact { reference: reference.into(), credentials: None, refresh: Duration::from_secs(60), insecure: None, authorities: None }
 }
 
 fn pulled(content: &'static str) -> Pulled {

@@ -307,7 +307,11 @@ impl Drop for Facts {
             true if self.flags.contains(Flag::ClientGone) => self.count_break(Break::ClientGone),
             true => {}
         }
-        let duration = self.began.elapsed();
+        let now = Instant::now();
+        if let Some(admission) = self.admission.take() {
+            admission.finish(now.into());
+        }
+        let duration = now - self.began;
         self.count(duration);
         if self.connection.worker.log.is_on() {
             self.log(duration);

@@ -100,15 +100,15 @@ impl Home {
         })
     }
 
-    /// Keeps a connection for the next request.
-    pub fn give_back(&self, sender: SendRequest<Body>) {
+    /// Keeps a connection for the next request, idle since `now`.
+    pub fn give_back(&self, sender: SendRequest<Body>, now: Instant) {
         if sender.is_closed() {
             return;
         }
         self.with_own_slot(|slot| {
             slot.keep_alive = self.keep_alive;
             if slot.idle.len() < MAX_IDLE {
-                slot.idle.push(Idle { sender, since: Instant::now() });
+                slot.idle.push(Idle { sender, since: now });
             }
         });
     }

@@ -30,7 +30,7 @@ pub(super) async fn send_with_token(
     let spare = copy(&request);
     let left = left(to.timeouts, began);
     let began = Instant::now();
-    let sent = send(&Aim { timeouts: &left, ..to }, request, uploading).await?;
+    let sent = send(&Aim { timeouts: &left, began, ..to }, request, uploading).await?;
     if sent.response.status() != StatusCode::UNAUTHORIZED || !source.give_up(&bearer) {
         return Ok(sent);
     }
@@ -44,7 +44,7 @@ pub(super) async fn send_with_token(
         tries.again(Ok(StatusCode::UNAUTHORIZED.as_u16()), request.headers_mut());
     }
     let left = self::left(&left, began);
-    send(&Aim { timeouts: &left, ..to }, request, None).await
+    send(&Aim { timeouts: &left, began: Instant::now(), ..to }, request, None).await
 }
 
 /// What is left of the time that a request has.

@@ -89,8 +89,10 @@ pub struct Aim<'a> {
     pub endpoint: &'a InFlight,
     /// How it is spoken to.
     pub transport: &'a Transport,
-    /// How long it may take.
+    /// How long it may take,
     pub timeouts: &'a Timeouts,
+    /// and since when.
+    pub began: Instant,
     /// What records the tries, if anything does.
     pub tries: Option<&'a Tries>,
     /// Whether whoever sends it can send it again, so that nothing is kept here for a request that is refused.
@@ -112,20 +114,20 @@ pub struct Sent {
 /// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a
 /// new connection.
 pub async fn send(to: &Aim<'_>, request: Outgoing, uploading: Option<Rc<Passage>>) -> Result<Sent, SendError> {
-    let Aim { endpoint, transport, timeouts, tries, has_spare, .. } = to;
+    let Aim { endpoint, transport, timeouts, tries, has_spare, began, .. } = to;
     let home = Home::of(to.connections, endpoint, transport, timeouts.keep_alive);
-    let times = Times::begin(timeouts, uploading);
+    let times = Times::begin(timeouts, uploading, *began);
     let way = Way { home: &home, endpoint, transport, timeouts, tries: *tries, has_spare: *has_spare };
     let mut attempt = pin!(attempt(way, request));
-    let mut wait = times.first_wait();
+    let mut due = *began + times.first_wait();
     loop {
-        match tokio::time::timeout(wait, attempt.as_mut()).await {
+        match tokio::time::timeout_at(due.into(), attempt.as_mut()).await {
             Ok(answered) => {
                 let (response, lease) = answered?;
                 let deadline = times.for_body(&response);
                 return Ok(watched(response, lease, home.clone(), timeouts, deadline));
             }
-            Err(_) => wait = times.next_wait()?,
+            Err(_) => due = times.next_due()?,
         }
     }
 }
@@ -148,8 +150,7 @@ struct Times {
 }
 
 impl Times {
-    fn begin(timeouts: &Timeouts, uploading: Option<Rc<Passage>>) -> Self {
-        let began = Instant::now();
+    fn begin(timeouts: &Timeouts, uploading: Option<Rc<Passage>>, began: Instant) -> Self {
         let deadline = timeouts.request.map(|request| began + request);
         let call = timeouts.call.map(|call| began + call);
         Self { first_byte: timeouts.first_byte, request: timeouts.request, deadline, call, began, uploading }
@@ -167,8 +168,8 @@ impl Times {
         }
     }
 
-    /// A wait is over without an answer: how long to wait on, or the time-out.
-    fn next_wait(&self) -> Result<Duration, SendError> {
+    /// A wait is over without an answer: until when to wait on, or the time-out.
+    fn next_due(&self) -> Result<Instant, SendError> {
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             return Err(SendError::Timeout(now - self.began));
@@ -181,7 +182,7 @@ impl Times {
         let due = sent + self.first_byte;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
         match due > now {
-            true => Ok(due - now),
+            true => Ok(due),
             false => Err(SendError::Timeout(self.first_byte)),
         }
     }
@@ -345,8 +346,8 @@ fn watched(response: Response<Incoming>, lease: Lease, home: Home, timeouts: &Ti
     let passage = Rc::new(Passage::default());
     let response = response.map(|incoming| {
         let body = Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage)).until(deadline);
-        Body::Incoming(body.at_end(move || match lease {
-            Lease::Http1(sender) => home.give_back(sender),
+        Body::Incoming(body.at_end(move |now| match lease {
+            Lease::Http1(sender) => home.give_back(sender, now),
             Lease::Http2(open) => drop(open),
         }))
     });

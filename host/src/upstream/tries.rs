@@ -284,7 +284,7 @@ impl Errand<'_> {
         self.attempts.set(self.attempts.get() + 1);
         let (connections, transport) = (self.connections, &*self.upstream.transport);
         let has_spare = self.retry.is_some();
-        let aim = Aim { connections, endpoint, transport, timeouts, tries, has_spare };
+        let aim = Aim { connections, endpoint, transport, timeouts, began, tries, has_spare };
         let uploading = self.uploading.clone();
         let outcome = match (&self.upstream.credentials, self.is_upgrade) {
             (None, false) => send(&aim, request, uploading).await,

@@ -33,7 +33,7 @@ pub async fn send_upgrade(
     };
     let passage = Rc::new(Passage::default());
     // The connection lasts as long as its answer does.
-    let body = |incoming| Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage)).at_end(move || drop(sender));
+    let body = |incoming| Watched::new(incoming, u64::MAX, timeouts.idle, Rc::clone(&passage)).at_end(move |_| drop(sender));
     let response = response.map(|incoming| Body::Incoming(body(incoming)));
     Ok(Sent { response, passage })
 }

@@ -20,6 +20,7 @@ pub struct GuardHandle {
 pub struct Admission {
     shared: Rc<Shared>,
     index: u64,
+    finished_at: Option<Instant>,
 }
 
 /// What guard and handle know together; both live on one thread.
@@ -58,7 +59,7 @@ impl GuardHandle {
         self.shared.received.set(index + 1);
         match self.violation_for(index) {
             Some(violation) => Err(violation),
-            None => Ok(Admission { shared: Rc::clone(&self.shared), index }),
+            None => Ok(Admission { shared: Rc::clone(&self.shared), index, finished_at: None }),
         }
     }
 
@@ -96,6 +97,11 @@ impl Admission {
         }
     }
 
+    /// It is over, since `now`.
+    pub fn finish(mut self, now: Instant) {
+        self.finished_at = Some(now);
+    }
+
     /// Declines the upgrade if it was not accepted. Nothing is read before that, not even that the client left, so
     /// call it early.
     pub fn decline_upgrade(&self) {
@@ -109,7 +115,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.decline_upgrade();
         self.shared.finished.set(self.shared.finished.get() + 1);
-        self.shared.finished_at.set(Instant::now());
+        self.shared.finished_at.set(self.finished_at.unwrap_or_else(Instant::now));
     }
 }
 
