@@ -16,7 +16,7 @@ use crate::plugin::pool::{Lease, Pools};
 use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit};
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
 use crate::rollout::{Lineup, Seat, Turn};
-use crate::telemetry::metrics::{FaultReason, Phase, WorkerMetrics};
+use crate::telemetry::metrics::{Phase, WorkerMetrics};
 use crate::telemetry::traces::{PluginCall, Recorder};
 
 mod back;
@@ -435,10 +435,10 @@ pub fn reply_response(reply: Reply) -> Response<Body> {
 /// Counts and logs a fault, and tells the version's breaker.
 fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<'_>) {
     let plugin = &usage.plugin;
-    plugin.handle.fault(fault_label(fault));
+    plugin.handle.fault(fault.label());
     usage.tally.faulted();
     if let Some(recorder) = &traveller.recorder {
-        recorder.plugin_faulted(fault_label(fault).as_str());
+        recorder.plugin_faulted(fault.label().as_str());
     }
     if matches!(fault, Fault::Suspended | Fault::NoInstance(_)) {
         tracing::debug!(plugin = %plugin.name, version = %plugin.version, %fault, "plugin not called");
@@ -447,18 +447,6 @@ fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<
     tools.pools.faulted(usage);
     let request_id = traveller.id_text();
     tracing::warn!(plugin = %plugin.name, version = %plugin.version, reason = fault.reason().name(), request_id, "plugin {fault}");
-}
-
-/// The fault's place in the metrics, which tell more apart than answers do.
-fn fault_label(fault: &Fault) -> FaultReason {
-    match fault {
-        Fault::Trap(_) | Fault::HostCalls(_) => FaultReason::Trap,
-        Fault::Cpu(_) | Fault::Wall(_) => FaultReason::Timeout,
-        Fault::Memory { .. } => FaultReason::Memory,
-        Fault::Invalid(_) => FaultReason::InvalidAnswer,
-        Fault::Failed(_) => FaultReason::Failed,
-        Fault::NoInstance(_) | Fault::Suspended | Fault::KeysAwaited => FaultReason::Unavailable,
-    }
 }
 
 async fn buffer_request(traveller: &mut Traveller, limit: usize) -> Result<(), Error> {

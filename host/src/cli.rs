@@ -10,6 +10,7 @@ use crate::config::RouteArg;
 use crate::config::units::{Period, Size};
 use crate::plugin::builtin;
 use crate::plugin::compile::confined;
+use crate::plugin::engine::Tier;
 use crate::telemetry::log;
 
 pub mod change;
@@ -67,6 +68,9 @@ enum Command {
     /// Compile the component on the standard input: what the gateway runs itself with
     #[command(hide = true)]
     CompilePlugin {
+        /// The engine that the code is for
+        #[arg(long, value_parser = engine)]
+        engine: Tier,
         /// Bytes of address space
         #[arg(long)]
         memory: u64,
@@ -141,8 +145,12 @@ pub fn main() -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Schema => schema::run(),
-        Command::CompilePlugin { memory, cpu, nice } => confined::run(confined::Limits { memory, cpu, nice }),
+        Command::CompilePlugin { engine, memory, cpu, nice } => confined::run(engine, confined::Limits { memory, cpu, nice }),
     }
+}
+
+fn engine(name: &str) -> Result<Tier, String> {
+    [Tier::Contract, Tier::Foreign].into_iter().find(|tier| tier.name() == name).ok_or_else(|| "contract or foreign".into())
 }
 
 /// The plugins that need no entry in a configuration.

@@ -79,6 +79,14 @@ pub enum Error {
         /// What it did.
         fault: Fault,
     },
+    /// The component at the route's end faulted: what an upstream's failure is elsewhere.
+    #[error("component {component} {fault}")]
+    Component {
+        /// Its name.
+        component: String,
+        /// What it did.
+        fault: Fault,
+    },
     /// The body is larger than the route, the listener or a plugin allows.
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge {
@@ -122,6 +130,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Error::NoRoute | Error::NoUpstream(_) => StatusCode::NOT_FOUND,
+            Error::Component { fault, .. } => component_status(fault),
             Error::NoHealthyEndpoint { .. }
             | Error::NoUpstreamToken { .. }
             | Error::CircuitOpen { .. }
@@ -145,7 +154,7 @@ impl Error {
             Error::UpstreamTimeout { .. } => "upstream_timeout",
             Error::UpstreamReset { .. } => "upstream_reset",
             Error::CircuitOpen { .. } => "circuit_open",
-            Error::Plugin { fault, .. } => fault.reason().name(),
+            Error::Plugin { fault, .. } | Error::Component { fault, .. } => fault.reason().name(),
             Error::BodyTooLarge { .. } | Error::ResponseTooLarge { .. } => "body_too_large",
             Error::BadRequest { .. } | Error::ClientGone => "bad_request",
             Error::Overloaded(_) => "overloaded",
@@ -170,7 +179,8 @@ impl Error {
             Error::UpstreamTimeout { .. } => "The service behind this route did not answer in time.".into(),
             Error::UpstreamReset { .. } => "The service behind this route broke off.".into(),
             Error::CircuitOpen { .. } => "The service behind this route is failing and is given a rest.".into(),
-            Error::Plugin { plugin, fault } => plugin_detail(plugin, fault),
+            Error::Plugin { plugin, fault } => plugin_detail("plugin", plugin, fault),
+            Error::Component { component, fault } => plugin_detail("component", component, fault),
             Error::BodyTooLarge { limit } => format!("The request body is larger than the {limit} bytes allowed here."),
             Error::ResponseTooLarge { .. } => "The response is larger than this route can process.".into(),
             Error::BadRequest { detail, .. } => sentence(detail),
@@ -198,14 +208,23 @@ impl Error {
     }
 }
 
-fn plugin_detail(plugin: &str, fault: &Fault) -> String {
-    let what = match fault.reason() {
+/// It stands where an upstream stands, and fails as one does.
+fn component_status(fault: &Fault) -> StatusCode {
+    match fault.reason() {
+        PluginReason::Trap | PluginReason::Memory => StatusCode::BAD_GATEWAY,
+        PluginReason::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        PluginReason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn plugin_detail(what: &str, name: &str, fault: &Fault) -> String {
+    let did = match fault.reason() {
         PluginReason::Trap => "failed",
         PluginReason::Timeout => "took too long",
         PluginReason::Memory => "needed too much memory",
         PluginReason::Unavailable => "is not available at the moment",
     };
-    format!("The plugin {plugin} of this route {what}.")
+    format!("The {what} {name} of this route {did}.")
 }
 
 /// RFC 9457 §3.1. The type is a name, not a page: there is nothing to dereference.

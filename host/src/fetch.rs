@@ -10,17 +10,23 @@ use http::{HeaderValue, Request};
 use tokio::sync::mpsc;
 
 use crate::body::{Body, BodyError};
-use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
+use crate::plugin::capability::http::{Fetch, FetchError, Fetched, Job};
 use crate::server::hop_by_hop;
 use crate::telemetry::traces::Hop;
 use crate::telemetry::traces::context::Context;
 use crate::upstream::{Admission, Asked, Endpoint, Errand, InFlight, Keys, SendError, Sent, Upstream};
 use crate::worker::Worker;
 
+mod relay;
+
 /// Takes calls until the worker ends.
-pub async fn serve(worker: Rc<Worker>, mut jobs: mpsc::UnboundedReceiver<Fetch>) {
+pub async fn serve(worker: Rc<Worker>, mut jobs: mpsc::UnboundedReceiver<Job>) {
     while let Some(job) = jobs.recv().await {
-        tokio::task::spawn_local(run(Rc::clone(&worker), job));
+        let worker = Rc::clone(&worker);
+        match job {
+            Job::Fetch(fetch) => drop(tokio::task::spawn_local(run(worker, fetch))),
+            Job::Relay(request) => drop(tokio::task::spawn_local(relay::run(worker, request))),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod fault;
 pub mod inspect;
 pub mod instance;
+pub mod kind;
 pub mod load;
 pub mod maker;
 pub mod media_type;
@@ -29,8 +30,10 @@ pub mod tally;
 pub mod usage;
 pub mod verdict;
 pub mod wasi;
+pub mod wasi_http;
 
 pub use fault::{Fault, Reason};
+pub use kind::Kind;
 pub use load::{Loader, Refusal};
 pub use needs::{BodyMode, Needs};
 pub use state::{Call, Services};
@@ -75,6 +78,23 @@ impl Default for Limits {
             kv_bytes: 1 << 20,
             fetch_bytes: 1 << 20,
             instances: 128,
+        }
+    }
+}
+
+impl Limits {
+    /// What a component of this kind has where nothing is configured. Other people's components answer a request all by
+    /// themselves, and many bring a language's whole runtime along.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Plugin => Self::default(),
+            Kind::Proxy | Kind::Service | Kind::Middleware => Self {
+                memory: 128 << 20,
+                table_elements: 100_000,
+                cpu: Duration::from_secs(1),
+                wall: Duration::from_secs(30),
+                ..Self::default()
+            },
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub mod client_certificate;
+pub mod component;
 pub mod connection;
 pub mod finish;
 pub mod forwarded;

@@ -91,6 +91,8 @@ pub struct Route {
     pub chain: Chain,
     /// Where its requests go; None if its chain always answers, or sends clients elsewhere.
     pub upstream: Option<Split>,
+    /// The component that its requests go to instead of an upstream.
+    pub component: Option<Box<Component>>,
     /// Where clients are sent instead.
     pub redirect: Option<Box<Redirect>>,
     /// What the upstream is asked for instead.
@@ -107,13 +109,29 @@ pub struct Route {
     pub metrics: RouteHandle,
 }
 
+/// A component at the end of a route: it answers where elsewhere an upstream does.
+pub struct Component {
+    /// The component that the route was built with.
+    pub usage: Arc<Usage>,
+    /// Where other versions of it take their turns.
+    pub seat: Arc<Seat>,
+}
+
 impl Snapshot {
     /// The plugins in use, each once, with the versions kept to fall back to.
     pub fn usages(&self) -> Vec<Arc<Usage>> {
-        let steps = self.routes.iter().flat_map(|route| route.chain.steps.iter());
-        let mut usages: Vec<_> = steps.flat_map(|step| step.seat.now().usages().cloned().collect::<Vec<_>>()).collect();
+        let seats = self.routes.iter().flat_map(|route| route.seats());
+        let mut usages: Vec<_> = seats.flat_map(|seat| seat.now().usages().cloned().collect::<Vec<_>>()).collect();
         usages.sort_by_key(|usage| usage.serial);
         usages.dedup_by_key(|usage| usage.serial);
         usages
+    }
+}
+
+impl Route {
+    /// Where versions of its plugins take their turns.
+    pub fn seats(&self) -> impl Iterator<Item = &Arc<Seat>> {
+        let steps = self.chain.steps.iter().map(|step| &step.seat);
+        steps.chain(self.component.iter().map(|component| &component.seat))
     }
 }

@@ -17,7 +17,7 @@ use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, 
 use crate::plugin::{BodyMode, Call, Fault, Usage};
 use crate::rollout::comparison::{Comparison, Place};
 
-use super::{Step, Tools, Traveller, fault_label, show};
+use super::{Step, Tools, Traveller, show};
 
 /// A copy of a request on its way to a shadow.
 pub struct Shadow {
@@ -128,7 +128,7 @@ impl Shadow {
         match said {
             Ok(said) => self.comparison.compare(expected, &said),
             Err(fault) => {
-                self.usage.plugin.handle.fault(fault_label(fault));
+                self.usage.plugin.handle.fault(fault.label());
                 self.usage.tally.faulted();
                 if !matches!(fault, Fault::Suspended | Fault::NoInstance(_)) {
                     pools.faulted(&self.usage);

@@ -18,7 +18,7 @@ use crate::plugin::pool::{Lease, Pools};
 use crate::plugin::verdict::{self, ChunkVerdict, Reply};
 use crate::plugin::{Call, Fault, OnError, Usage};
 
-use super::{Step, Tools, Traveller, fault_label};
+use super::{Step, Tools, Traveller};
 
 /// How a plugin stopped a body: what to answer, if an answer is still possible.
 #[derive(Default)]
@@ -170,7 +170,7 @@ impl PluginStage {
 
     fn fault(&mut self, fault: Fault, call: &Call, chunk: Bytes) -> Result<Option<Bytes>, BodyError> {
         let plugin = &self.usage.plugin;
-        plugin.handle.fault(fault_label(&fault));
+        plugin.handle.fault(fault.label());
         self.pools.faulted(&self.usage);
         let request_id = call.id.to_string();
         tracing::warn!(plugin = %plugin.name, version = %plugin.version, reason = fault.reason().name(), request_id, "plugin {fault}");

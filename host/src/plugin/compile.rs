@@ -14,6 +14,8 @@ pub mod confined;
 use cache::Cache;
 pub use child::{Allowance, Children};
 
+use super::engine::Tier;
+
 /// The SHA-256 of a component's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256Digest(pub [u8; 32]);
@@ -80,14 +82,14 @@ impl Compiler {
         }
     }
 
-    /// The compiled component. Blocks. The error says why it does not compile.
-    pub fn component(&self, engine: &Engine, bytes: &[u8], digest: Sha256Digest) -> Result<Component, String> {
+    /// The compiled component, for the engine of that tier. Blocks. The error says why it does not compile.
+    pub fn component(&self, engine: &Engine, tier: Tier, bytes: &[u8], digest: Sha256Digest) -> Result<Component, String> {
         if let Some(component) = self.cache.as_ref().and_then(|cache| cache.find(engine, digest)) {
             return Ok(component);
         }
         let compiled = match &self.workshop {
             Workshop::Here => engine.precompile_component(bytes).map_err(|error| format!("{error:#}"))?,
-            Workshop::Children(children) => children.compile(bytes).map_err(|failure| failure.to_string())?,
+            Workshop::Children(children) => children.compile(tier, bytes).map_err(|failure| failure.to_string())?,
         };
         let kept = self.cache.as_ref().and_then(|cache| cache.keep(engine, digest, &compiled));
         kept.map_or_else(|| from_memory(engine, &compiled).map_err(|error| format!("{error:#}")), Ok)

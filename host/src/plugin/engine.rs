@@ -21,7 +21,16 @@ const MAX_INSTANCES: u32 = 1_000;
 /// The stack of a guest. A worker's own stack has to be larger.
 const MAX_WASM_STACK: usize = 512 << 10;
 
-/// The engine for the hot path, and the thread that advances its epoch.
+/// Which of the two engines code is for: neither runs the other's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Plugins of the contract, on the hot path.
+    Contract,
+    /// Other people's components: with the component model's async, which makes every call dearer.
+    Foreign,
+}
+
+/// An engine, and the thread that advances its epoch.
 pub struct Engine {
     wasm: wasmtime::Engine,
     alarm: Alarm,
@@ -35,10 +44,10 @@ pub struct Alarm(Arc<AtomicBool>);
 impl Engine {
     /// Starts an engine. Where the address space for the pool cannot be had (a container with a limit on it),
     /// instances are allocated one by one, which is slower and works.
-    pub fn start() -> wasmtime::Result<Self> {
-        let wasm = wasmtime::Engine::new(&pooled(settings())).or_else(|error| {
+    pub fn start(tier: Tier) -> wasmtime::Result<Self> {
+        let wasm = wasmtime::Engine::new(&pooled(settings(tier))).or_else(|error| {
             tracing::warn!(%error, "no address space for pooled instances; allocating them one by one");
-            wasmtime::Engine::new(&settings())
+            wasmtime::Engine::new(&settings(tier))
         })?;
         let alarm = Alarm::default();
         let ticker = Ticker::start(wasm.weak(), alarm.clone());
@@ -56,6 +65,16 @@ impl Engine {
     }
 }
 
+impl Tier {
+    /// Its name on the command line of the compiler.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Contract => "contract",
+            Tier::Foreign => "foreign",
+        }
+    }
+}
+
 impl Alarm {
     /// Has guests interrupted often, for the time being.
     pub fn raise(&self) {
@@ -68,17 +87,17 @@ impl Alarm {
 }
 
 /// An engine that only compiles, on one thread. Its code fits the other: pooling is not the compiler's business.
-pub fn compiler() -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = settings();
+pub fn compiler(tier: Tier) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = settings(tier);
     config.parallel_compilation(false);
     wasmtime::Engine::new(&config)
 }
 
-fn settings() -> Config {
+fn settings(tier: Tier) -> Config {
     let mut config = Config::new();
     config
         // Component-model async makes every call two to five times dearer, and the contract has none.
-        .concurrency_support(false)
+        .concurrency_support(tier == Tier::Foreign)
         // Guests are interrupted by epochs: fuel costs two to three times as much.
         .epoch_interruption(true)
         .max_wasm_stack(MAX_WASM_STACK)
@@ -158,5 +177,24 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use super::*;
+
+    fn mark(tier: Tier) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        compiler(tier).expect("a compiler").precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn compiled_code_tells_which_engine_it_is_for() {
+        assert_ne!(mark(Tier::Contract), mark(Tier::Foreign), "the cache keeps them apart by this");
+        assert_eq!(mark(Tier::Foreign), mark(Tier::Foreign), "and finds them again");
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use thiserror::Error;
 use wasmtime::Trap;
 
+use crate::telemetry::metrics::FaultReason;
+
 /// A plugin did not do its work on this request. The instance that faulted is gone.
 #[derive(Debug, Error)]
 pub enum Fault {
@@ -82,6 +84,18 @@ impl Fault {
             Fault::NoInstance(_) | Fault::Suspended | Fault::KeysAwaited => Reason::Unavailable,
         }
     }
+
+    /// The fault's place in the metrics, which tell more apart than answers do.
+    pub fn label(&self) -> FaultReason {
+        match self {
+            Fault::Trap(_) | Fault::HostCalls(_) => FaultReason::Trap,
+            Fault::Cpu(_) | Fault::Wall(_) => FaultReason::Timeout,
+            Fault::Memory { .. } => FaultReason::Memory,
+            Fault::Invalid(_) => FaultReason::InvalidAnswer,
+            Fault::Failed(_) => FaultReason::Failed,
+            Fault::NoInstance(_) | Fault::Suspended | Fault::KeysAwaited => FaultReason::Unavailable,
+        }
+    }
 }
 
 /// Why the host ended a call from within, most often a limit; travels through wasmtime as the cause of the trap.
@@ -107,6 +121,9 @@ impl From<wasmtime::Error> for Fault {
             Some(LimitReached::HostCalls(limit)) => Fault::HostCalls(*limit),
             Some(LimitReached::Refused(what)) => Fault::Invalid(what.clone()),
             Some(LimitReached::KeysAwaited) => Fault::KeysAwaited,
+            None if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
+                Fault::NoInstance("all instances of this process are in use".into())
+            }
             None => Fault::Trap(describe(&error)),
         }
     }

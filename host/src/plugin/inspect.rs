@@ -4,6 +4,8 @@
 use thiserror::Error;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
+use super::engine::Tier;
+
 /// Bytes of a component.
 pub const MAX_BYTES: usize = 32 << 20;
 const MAX_FUNCTIONS: u32 = 100_000;
@@ -43,8 +45,8 @@ pub enum Malformed {
     Invalid(#[from] wasmparser::BinaryReaderError),
 }
 
-/// Checks size, form and structure, and that the binary is valid.
-pub fn inspect(bytes: &[u8]) -> Result<(), Malformed> {
+/// Checks size, form and structure, and that the binary is valid for its engine.
+pub fn inspect(bytes: &[u8], tier: Tier) -> Result<(), Malformed> {
     if bytes.len() > MAX_BYTES {
         return Err(Malformed::TooLarge { got: bytes.len() });
     }
@@ -52,7 +54,7 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Malformed> {
         return Err(Malformed::NotAComponent { hint: hint(bytes) });
     }
     count(bytes)?;
-    Validator::new_with_features(features()).validate_all(bytes)?;
+    Validator::new_with_features(features(tier)).validate_all(bytes)?;
     Ok(())
 }
 
@@ -66,15 +68,17 @@ fn hint(bytes: &[u8]) -> &'static str {
 }
 
 /// What the engine is configured for, so that a refusal comes before the compiler.
-fn features() -> WasmFeatures {
+fn features(tier: Tier) -> WasmFeatures {
     let off = WasmFeatures::MEMORY64
         | WasmFeatures::TAIL_CALL
         | WasmFeatures::RELAXED_SIMD
-        | WasmFeatures::CM_ASYNC
         | WasmFeatures::THREADS
         | WasmFeatures::GC
         | WasmFeatures::EXCEPTIONS;
-    WasmFeatures::all().difference(off)
+    match tier {
+        Tier::Contract => WasmFeatures::all().difference(off | WasmFeatures::CM_ASYNC),
+        Tier::Foreign => WasmFeatures::all().difference(off),
+    }
 }
 
 #[derive(Default)]
@@ -127,7 +131,7 @@ mod tests {
 
     #[track_caller]
     fn refused(bytes: &[u8], why: &str) {
-        let refusal = inspect(bytes).expect_err("refused").to_string();
+        let refusal = inspect(bytes, Tier::Contract).expect_err("refused").to_string();
         assert!(refusal.contains(why), "{refusal:?} should say {why:?}");
     }
 

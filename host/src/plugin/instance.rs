@@ -11,7 +11,7 @@ use super::bindings::{self, gatehouse::plugin::types};
 use super::fault::Fault;
 use super::needs::BodyMode;
 use super::state::{Call, HostState, on_tick_async, on_tick_sync};
-use super::usage::Usage;
+use super::usage::{Code, Usage};
 
 /// Handles a guest may hold at one time. The contract has no resources; these are WASI's.
 const MAX_HANDLES: usize = 1_024;
@@ -49,13 +49,16 @@ impl Instance {
 
     /// Instantiates only. Such an instance can say which configurations it takes, and nothing else.
     pub async fn unconfigured(usage: &Usage, permit: OwnedSemaphorePermit) -> Result<Self, Fault> {
-        let mut store = new_store(usage);
+        let Code::Plugin(pre) = &usage.code else {
+            return Err(Fault::NoInstance("it is no plugin of the contract".into()));
+        };
+        let mut store = new_store(usage, pre.engine());
         store.data_mut().begin(None);
         let guest = match usage.waits {
-            true => usage.pre.instantiate_async(&mut store).await,
-            false => usage.pre.instantiate(&mut store),
+            true => pre.instantiate_async(&mut store).await,
+            false => pre.instantiate(&mut store),
         };
-        let guest = guest.map_err(instantiation_fault)?;
+        let guest = guest?;
         Ok(Self {
             store,
             guest,
@@ -199,9 +202,9 @@ where
     function.call(store, params)?.0.map_err(Fault::Failed)
 }
 
-fn new_store(usage: &Usage) -> Store<HostState> {
+fn new_store(usage: &Usage, engine: &wasmtime::Engine) -> Store<HostState> {
     let state = HostState::new(usage.plugin.clone(), usage.limits.clone(), usage.grants.clone());
-    let mut store = Store::new(usage.pre.engine(), state);
+    let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(if usage.waits { on_tick_async } else { on_tick_sync });
@@ -217,12 +220,4 @@ fn bodies(usage: &Usage) -> usize {
         BodyMode::None | BodyMode::Streamed => 0,
     };
     size(usage.needs.request_body).max(size(usage.needs.response_body))
-}
-
-/// Running out of pool slots is the host's shortage, not the guest's fault.
-fn instantiation_fault(error: wasmtime::Error) -> Fault {
-    match error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        true => Fault::NoInstance("all instances of this process are in use".into()),
-        false => error.into(),
-    }
 }

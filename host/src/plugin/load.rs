@@ -15,13 +15,13 @@ use crate::telemetry::Metrics;
 use super::bindings::PluginPre;
 use super::capability::{self, kv_store::KvStore};
 use super::compile::{Compiler, Sha256Digest, Workshop};
-use super::engine::Engine;
+use super::engine::{Alarm, Engine, Tier};
 use super::fault::Fault;
 use super::inspect::{self, Malformed};
 use super::maker::Maker;
 use super::state::HostState;
-use super::usage::{Indexes, Parts, Shared, Usage};
-use super::{Capability, Grants, Isolation, Limits, wasi};
+use super::usage::{Code, Indexes, Parts, Shared, Usage};
+use super::{Capability, Grants, Isolation, Kind, Limits, wasi, wasi_http};
 
 /// Interfaces with calls that wait for the network.
 const WAITING: [&str; 2] = ["gatehouse:plugin/http@", "gatehouse:plugin/introspection@"];
@@ -75,12 +75,14 @@ pub struct Artifact {
     pub size: usize,
     /// The full names of what it imports.
     pub imports: Vec<String>,
+    /// What it is.
+    pub kind: Kind,
     component: Component,
 }
 
 impl Artifact {
     fn waits(&self) -> bool {
-        self.imports.iter().any(|import| WAITING.iter().any(|waiting| import.starts_with(waiting)))
+        self.kind != Kind::Plugin || self.imports.iter().any(|import| WAITING.iter().any(|waiting| import.starts_with(waiting)))
     }
 }
 
@@ -113,6 +115,8 @@ impl UsageSpec {
 /// Loads components and keeps what is loaded while it is in use.
 pub struct Loader {
     engine: Engine,
+    /// The engine of other people's components, started with the first of them.
+    foreign: Mutex<Option<Engine>>,
     compiler: Compiler,
     maker: Maker,
     metrics: Metrics,
@@ -128,7 +132,8 @@ impl Loader {
     /// every start compiles.
     pub fn start(cache: Option<&Path>, workshop: Workshop, metrics: Metrics) -> wasmtime::Result<Self> {
         Ok(Self {
-            engine: Engine::start()?,
+            engine: Engine::start(Tier::Contract)?,
+            foreign: Mutex::default(),
             compiler: Compiler::new(cache, workshop),
             maker: Maker::start(),
             metrics,
@@ -148,6 +153,9 @@ impl Loader {
     /// Removes what was compiled of a component that nobody will ask for again.
     pub fn forget(&self, digest: Sha256Digest) {
         self.compiler.forget(self.engine.wasm(), digest);
+        if let Some(foreign) = &*self.foreign.lock() {
+            self.compiler.forget(foreign.wasm(), digest);
+        }
     }
 
     /// Checks and compiles a component, or finds it compiled. Blocks.
@@ -156,11 +164,13 @@ impl Loader {
         if let Some(artifact) = self.known(digest) {
             return Ok(artifact);
         }
-        inspect::inspect(bytes)?;
-        let component = self.compiler.component(self.engine.wasm(), bytes, digest).map_err(Refusal::Compile)?;
+        let kind = Kind::of(bytes);
+        inspect::inspect(bytes, kind.tier())?;
+        let engine = self.engine(kind.tier()).map_err(|error| Refusal::Compile(format!("{error:#}")))?;
+        let component = self.compiler.component(&engine, kind.tier(), bytes, digest).map_err(Refusal::Compile)?;
         // The image that instances are copied from is made now, not by the first request.
         component.initialize_copy_on_write_image().map_err(|error| Refusal::Compile(error.to_string()))?;
-        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports: imports(&self.engine, &component), component });
+        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports: imports(&engine, &component), kind, component });
         self.artifacts.lock().insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
     }
@@ -213,7 +223,18 @@ impl Loader {
     }
 
     /// Checks imports against grants without configuring anything.
-    pub fn link(&self, artifact: &Artifact, grants: &Grants) -> Result<PluginPre<HostState>, Refusal> {
+    pub fn link(&self, artifact: &Artifact, grants: &Grants) -> Result<(), Refusal> {
+        self.code(artifact, grants).map(drop)
+    }
+
+    fn code(&self, artifact: &Artifact, grants: &Grants) -> Result<Code, Refusal> {
+        match artifact.kind {
+            Kind::Plugin => self.plugin(artifact, grants).map(Code::Plugin),
+            kind => wasi_http::link(&artifact.component, kind, &artifact.imports).map(Code::Http),
+        }
+    }
+
+    fn plugin(&self, artifact: &Artifact, grants: &Grants) -> Result<PluginPre<HostState>, Refusal> {
         artifact.imports.iter().try_for_each(|import| granted(import, grants))?;
         let mut linker = Linker::new(self.engine.wasm());
         capability::link(&mut linker, grants).and_then(|()| wasi::link(&mut linker)).map_err(not_a_plugin)?;
@@ -227,6 +248,24 @@ impl Loader {
         self.usages.lock().retain(|_, usage| usage.strong_count() > 0);
     }
 
+    fn engine(&self, tier: Tier) -> wasmtime::Result<wasmtime::Engine> {
+        if tier == Tier::Contract {
+            return Ok(self.engine.wasm().clone());
+        }
+        let mut foreign = self.foreign.lock();
+        if let Some(engine) = &*foreign {
+            return Ok(engine.wasm().clone());
+        }
+        Ok(foreign.insert(Engine::start(tier)?).wasm().clone())
+    }
+
+    fn alarm(&self, tier: Tier) -> Alarm {
+        match tier {
+            Tier::Contract => self.engine.alarm().clone(),
+            Tier::Foreign => self.foreign.lock().as_ref().map_or_else(Alarm::default, |engine| engine.alarm().clone()),
+        }
+    }
+
     fn new_usage(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Arc<Usage>, Refusal> {
         wait_for(Usage::new(self.parts(artifact, spec)?))
     }
@@ -235,19 +274,19 @@ impl Loader {
         Ok(Parts {
             serial: self.serials.fetch_add(1, Ordering::Relaxed),
             index: self.indexes.lease(),
-            plugin: self.shared(spec),
+            plugin: self.shared(artifact.kind, spec),
             isolation: spec.isolation,
             limits: Arc::clone(&spec.limits),
             grants: Arc::clone(&spec.grants),
             config: Arc::clone(&spec.config),
-            pre: self.link(artifact, &spec.grants)?,
+            code: self.code(artifact, &spec.grants)?,
             waits: artifact.waits(),
             maker: self.maker.clone(),
             artifact: Arc::clone(artifact),
         })
     }
 
-    fn shared(&self, spec: &UsageSpec) -> Arc<Shared> {
+    fn shared(&self, kind: Kind, spec: &UsageSpec) -> Arc<Shared> {
         let version: Arc<str> = spec.digest.short().into();
         // A shadow's writes and measurements end with it, and nobody else sees them.
         let (kv, metrics) = match spec.shadow {
@@ -260,7 +299,7 @@ impl Loader {
             kv,
             metrics,
             handle: self.metrics.plugin(&spec.plugin, &version),
-            alarm: self.engine.alarm().clone(),
+            alarm: self.alarm(kind.tier()),
             version,
         })
     }
@@ -288,18 +327,16 @@ fn wait_for<T>(asked: impl Future<Output = Result<T, Fault>>) -> Result<T, Refus
     })
 }
 
-fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+fn imports(engine: &wasmtime::Engine, component: &Component) -> Vec<String> {
     let kind = component.component_type();
-    let named = kind.imports(engine.wasm()).filter(|(_, item)| !is_only_types(engine, &item.ty));
+    let named = kind.imports(engine).filter(|(_, item)| !is_only_types(engine, &item.ty));
     named.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// An interface that has types only asks for nothing.
-fn is_only_types(engine: &Engine, item: &ComponentItem) -> bool {
+fn is_only_types(engine: &wasmtime::Engine, item: &ComponentItem) -> bool {
     match item {
-        ComponentItem::ComponentInstance(instance) => {
-            instance.exports(engine.wasm()).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
-        }
+        ComponentItem::ComponentInstance(instance) => instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_))),
         _ => false,
     }
 }

@@ -50,6 +50,11 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// What a component needs that has the request to itself: to be asked.
+    pub fn whole_request() -> Self {
+        Self { request: true, ..Self::default() }
+    }
+
     /// How the plugin gets the body of a request with these headers.
     pub fn request_body_of(&self, headers: &HeaderMap) -> BodyMode {
         self.of_type(self.request_body, headers)

@@ -33,6 +33,16 @@ struct Slot {
     calls: u32,
 }
 
+impl Slot {
+    /// Counts a call; now and then the breaker hears of them.
+    fn called(&mut self, usage: &Usage) {
+        self.calls += 1;
+        if self.calls >= REPORT_CALLS {
+            usage.breaker.count_calls(std::mem::take(&mut self.calls));
+        }
+    }
+}
+
 /// An instance on loan.
 pub struct Lease {
     instance: Option<Box<Instance>>,
@@ -91,6 +101,12 @@ impl Pools {
         Lease { instance: Some(instance), usage: Arc::clone(usage), pools: Rc::clone(self) }
     }
 
+    /// Tells the version's breaker about a call of an instance that is not from here, and went well.
+    pub fn served(&self, usage: &Arc<Usage>) {
+        usage.breaker.succeeded();
+        self.with_slot(usage, |slot| slot.called(usage));
+    }
+
     /// Tells the version's breaker about a fault.
     pub fn faulted(&self, usage: &Arc<Usage>) {
         let calls = self.with_slot(usage, |slot| std::mem::take(&mut slot.calls));
@@ -138,10 +154,7 @@ impl Pools {
         usage.breaker.succeeded();
         let retired = self.with_slot(usage, |slot| {
             slot.busy = slot.busy.saturating_sub(1);
-            slot.calls += 1;
-            if slot.calls >= REPORT_CALLS {
-                usage.breaker.count_calls(std::mem::take(&mut slot.calls));
-            }
+            slot.called(usage);
             let keep = usage.isolation == Isolation::Reuse && instance.is_fit() && slot.idle.len() < MAX_IDLE;
             match keep {
                 true => {

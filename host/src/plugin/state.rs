@@ -198,7 +198,7 @@ pub(super) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self { max_memory: limits.memory, max_table_elements: limits.table_elements, memory: 0, table_elements: 0 }
     }
 
@@ -297,7 +297,7 @@ pub(super) fn on_tick_async(mut store: StoreContextMut<'_, HostState>) -> wasmti
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(resumed)))
 }
 
-fn thread_cpu_time() -> u64 {
+pub(super) fn thread_cpu_time() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec of ours; the clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };

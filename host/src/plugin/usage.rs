@@ -20,6 +20,7 @@ use super::load::Artifact;
 use super::maker::Maker;
 use super::state::HostState;
 use super::tally::Tally;
+use super::wasi_http::Linked;
 use super::{Grants, Isolation, Limits, Needs};
 
 /// Instances that are kept ready at first, and at most, of a plugin that keeps spares.
@@ -44,6 +45,14 @@ pub struct Shared {
     pub(super) alarm: Alarm,
 }
 
+/// What is instantiated, linked with what it was granted.
+pub(super) enum Code {
+    /// A component of the contract.
+    Plugin(PluginPre<HostState>),
+    /// Somebody else's component: one request each, in an engine of their own.
+    Http(Linked),
+}
+
 /// A plugin with a configuration.
 pub struct Usage {
     /// Unique for the life of the process.
@@ -65,7 +74,7 @@ pub struct Usage {
     /// What it did, for comparing versions.
     pub tally: Tally,
     pub(super) config: Arc<str>,
-    pub(super) pre: PluginPre<HostState>,
+    pub(super) code: Code,
     /// Whether it imports something that waits for the network, and so is called on a fibre.
     pub waits: bool,
     /// One for each instance alive.
@@ -89,7 +98,7 @@ pub(super) struct Parts {
     pub(super) limits: Arc<Limits>,
     pub(super) grants: Arc<Grants>,
     pub(super) config: Arc<str>,
-    pub(super) pre: PluginPre<HostState>,
+    pub(super) code: Code,
     pub(super) waits: bool,
     pub(super) maker: Maker,
     pub(super) artifact: Arc<Artifact>,
@@ -99,7 +108,10 @@ impl Usage {
     /// Configures a first instance to learn what the plugin needs, and lets it go: it was made before its needs were known.
     pub(super) async fn new(parts: Parts) -> Result<Arc<Self>, Fault> {
         let mut usage = Self::from_parts(parts);
-        usage.needs = usage.learn_needs().await?;
+        usage.needs = match &usage.code {
+            Code::Plugin(_) => usage.learn_needs().await?,
+            Code::Http(_) => Needs::whole_request(),
+        };
         let usage = Arc::new(usage);
         if usage.keeps_spares() {
             usage.maker.refill(&usage);
@@ -109,7 +121,7 @@ impl Usage {
 
     /// Makes instances ahead of the first requests, so that those do not pay for a version that is new to them.
     pub(super) async fn warm(&self) -> Result<(), Fault> {
-        while self.ready.len() < FIRST_DEPTH.min(self.limits.instances.div_ceil(2)) {
+        while self.is_plugin() && self.ready.len() < FIRST_DEPTH.min(self.limits.instances.div_ceil(2)) {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Ok(()) };
             let (instance, _) = Instance::make(self, permit).await?;
             let _ = self.ready.push(Box::new(instance));
@@ -120,6 +132,9 @@ impl Usage {
     /// Asks an instance that is not configured for the schema of its configuration.
     pub(super) async fn config_schema(parts: Parts) -> Result<Option<String>, Fault> {
         let usage = Self::from_parts(parts);
+        if !usage.is_plugin() {
+            return Ok(None);
+        }
         Instance::unconfigured(&usage, usage.first_permit()?).await?.config_schema().await
     }
 
@@ -136,7 +151,7 @@ impl Usage {
             breaker: Breaker::default(),
             tally: Tally::default(),
             config: parts.config,
-            pre: parts.pre,
+            code: parts.code,
             waits: parts.waits,
             permits,
             ready: ArrayQueue::new(MAX_DEPTH),
@@ -146,6 +161,11 @@ impl Usage {
             artifact: parts.artifact,
             _index: parts.index,
         }
+    }
+
+    /// Whether it is one of the contract, and so has instances that are called phase by phase.
+    pub(super) fn is_plugin(&self) -> bool {
+        matches!(self.code, Code::Plugin(_))
     }
 
     async fn learn_needs(&self) -> Result<Needs, Fault> {
@@ -159,7 +179,7 @@ impl Usage {
 
     /// Whether instances are made ahead of requests: single-use ones are, and those that take long to make.
     pub(super) fn keeps_spares(&self) -> bool {
-        self.isolation == Isolation::Request || super::starts_slowly(self.artifact.size)
+        self.is_plugin() && (self.isolation == Isolation::Request || super::starts_slowly(self.artifact.size))
     }
 
     /// How many instances to keep ready: never more than half of those allowed, so that some are left to

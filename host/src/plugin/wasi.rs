@@ -14,7 +14,7 @@ mod bindings;
 mod cli;
 mod clocks;
 mod filesystem;
-mod lines;
+pub(super) mod lines;
 mod poll;
 mod random;
 mod sockets;
@@ -93,7 +93,7 @@ pub fn offers(import: &str) -> bool {
     name.is_some_and(|(interface, version)| OFFERED.contains(&interface) && is_0_2(version))
 }
 
-fn is_0_2(version: &str) -> bool {
+pub(super) fn is_0_2(version: &str) -> bool {
     version.strip_prefix("0.2.").is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

@@ -27,7 +27,7 @@ use crate::upstream::{Asked, Errand, Keys, Refusal, SendError, Sent, Upstream};
 use super::client_certificate::CLIENT_CERTIFICATE;
 use super::finish::Facts;
 use super::head_guard::Violation;
-use super::{Answer, Connection, grpc, hop_by_hop, mirror, target, upgrade};
+use super::{Answer, Connection, component, grpc, hop_by_hop, mirror, target, upgrade};
 
 /// Serves a request. Dropped by hyper when the client goes away, which cancels whatever is under way for it.
 pub async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
@@ -90,7 +90,10 @@ async fn proceed(
     if let Some(rewrite) = &route.rewrite {
         rewrite.apply(&mut traveller.head)?;
     }
-    let split = route.upstream.as_ref().ok_or_else(|| Error::NoUpstream(route.name.to_string()))?;
+    let Some(split) = &route.upstream else {
+        // Boxed, because nearly all routes end in an upstream.
+        return Box::pin(component::answer(connection, facts, route, traveller)).await;
+    };
     let upstream = split.pick().ok_or_else(|| Error::NoHealthyEndpoint { upstream: route.name.to_string() })?;
     facts.upstream = Some(Arc::clone(upstream));
     if !route.mirrors.is_empty() && facts.upgrade.is_none() {
@@ -379,7 +382,7 @@ impl Connection {
     /// The error that really ended the request: sending fails when the client's own body does, and that is not the
     /// upstream's fault.
     fn explain(&self, error: Error, facts: &Facts) -> Error {
-        if !matches!(error, Error::UpstreamReset { .. }) {
+        if !matches!(error, Error::UpstreamReset { .. } | Error::Component { .. }) {
             return error;
         }
         match (self.body_violation(), facts.received.error.get()) {
@@ -468,7 +471,7 @@ fn flag(error: &Error) -> Flag {
         Error::UpstreamTimeout { .. } => Flag::UpstreamTimeout,
         Error::UpstreamReset { .. } => Flag::UpstreamReset,
         Error::CircuitOpen { .. } => Flag::CircuitOpen,
-        Error::Plugin { .. } => Flag::PluginFault,
+        Error::Plugin { .. } | Error::Component { .. } => Flag::PluginFault,
         Error::BodyTooLarge { .. } | Error::ResponseTooLarge { .. } => Flag::TooLarge,
         Error::ClientGone => Flag::ClientGone,
         Error::BadRequest { .. } => Flag::BadRequest,

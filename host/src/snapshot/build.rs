@@ -39,7 +39,7 @@ use crate::upstream::discovery::Discovery;
 use crate::upstream::{Balancer, Endpoints, Split, Upstream};
 
 use super::plugins::{self, Source};
-use super::{Drain, Route, Seats, Snapshot};
+use super::{Component, Drain, Route, Seats, Snapshot};
 
 pub use amend::{Amended, Amendment};
 pub use explain::ExplainedStep;
@@ -114,8 +114,7 @@ impl Builder {
 
 /// The versions that a snapshot's chains use, each with the one it can fall back to.
 fn versions(snapshot: &Snapshot) -> HashMap<(Arc<str>, Arc<str>), (Arc<Usage>, Option<Arc<Usage>>)> {
-    let steps = snapshot.routes.iter().flat_map(|route| route.chain.steps.iter());
-    let lineups = steps.map(|step| step.seat.now());
+    let lineups = snapshot.routes.iter().flat_map(|route| route.seats()).map(|seat| seat.now());
     lineups.map(|Lineup { stable, previous, .. }| (stable.key(), (stable, previous))).collect()
 }
 
@@ -271,6 +270,7 @@ impl<'a> Build<'a> {
             pattern: pattern(configured).into(),
             chain: Chain { steps },
             upstream: split(configured, upstreams),
+            component: self.component(configured, path.clone(), plugins).map(Box::new),
             redirect: self.redirect(configured, &path),
             rewrite: self.rewrite(configured, &path),
             mirrors: traffic::mirrors(configured, upstreams),
@@ -291,6 +291,11 @@ impl<'a> Build<'a> {
         plugins: &HashMap<String, Source>,
     ) -> Option<Step> {
         let source = plugins.get(&configured.plugin)?;
+        if !source.artifact.kind.is_step() {
+            let want = "a plugin that can be a step, but it is ";
+            self.found(path.key("plugin"), Code::Plugin, &configured.plugin, format!("{want}{}", source.artifact.kind.describe()));
+            return None;
+        }
         let spec = spec(source, configured);
         let usage = self.usage(source, &spec, configured, path)?;
         let seat = self.seat(source, spec, &usage);
@@ -303,6 +308,24 @@ impl<'a> Build<'a> {
             seat,
             usage,
         })
+    }
+
+    /// None where the route has none, or it could not be loaded, which was found already.
+    fn component(&mut self, route: &document::Route, path: KeyPath, plugins: &HashMap<String, Source>) -> Option<Component> {
+        let name = route.component.as_ref()?;
+        let source = plugins.get(name)?;
+        if !source.artifact.kind.is_end() {
+            let want = "a component that answers requests, but it is ";
+            self.found(path.key("component"), Code::Plugin, name, format!("{want}{}", source.artifact.kind.describe()));
+            return None;
+        }
+        let step = document::Step { plugin: name.clone(), ..document::Step::default() };
+        let spec = spec(source, &step);
+        let loaded = self.builder.loader.usage(&source.artifact, &spec);
+        let refused = |refusal: Refusal| format!("a component that can be used, but {refusal}");
+        let usage = loaded.map_err(|refusal| self.found(path.key("component"), Code::Plugin, name, refused(refusal))).ok()?;
+        let seat = self.seat(source, spec, &usage);
+        Some(Component { usage, seat })
     }
 
     fn seat(&mut self, source: &Source, spec: UsageSpec, stable: &Arc<Usage>) -> Arc<Seat> {

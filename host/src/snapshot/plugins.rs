@@ -109,7 +109,7 @@ impl<'a> Loading<'a> {
 
     /// Built-ins that chains name and no entry is about.
     fn used(&self) -> Vec<Wanted<'a>> {
-        let mut names: Vec<&str> = self.document.routes.iter().flat_map(|route| route.chain.iter()).map(|step| &*step.plugin).collect();
+        let mut names: Vec<&str> = self.document.routes.iter().flat_map(|route| route.plugins()).collect();
         names.sort_unstable();
         names.dedup();
         names.retain(|name| !self.document.plugins.iter().any(|plugin| plugin.name == *name));
@@ -238,10 +238,11 @@ impl Wanted<'_> {
             Some(listed) => grants(listed),
         };
         loader.link(&artifact, &grants)?;
+        let plain = if self.is_builtin { builtin::limits(self.name) } else { Limits::of(artifact.kind) };
         Ok(Source {
             isolation: isolation(plugin.isolation, self.is_builtin, artifact.size),
             artifact,
-            limits: Arc::new(limits(&plugin.limits, if self.is_builtin { builtin::limits(self.name) } else { Limits::default() })),
+            limits: Arc::new(limits(&plugin.limits, plain)),
             grants: Arc::new(grants),
             on_error: on_error(plugin.on_error),
             previous: None,
@@ -324,7 +325,7 @@ fn limits(configured: &document::PluginLimits, plain: Limits) -> Limits {
     let bytes = |configured: Option<Size>, plain| configured.map_or(plain, Size::as_len);
     Limits {
         memory: bytes(configured.memory, plain.memory),
-        table_elements: configured.table as usize,
+        table_elements: configured.table.map_or(plain.table_elements, |table| table as usize),
         cpu: configured.cpu.map_or(plain.cpu, Into::into),
         wall: configured.wall.map_or(plain.wall, Into::into),
         host_calls: configured.host_calls,

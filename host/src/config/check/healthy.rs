@@ -60,4 +60,5 @@ fn leave_out_steps(route: &mut Route, file: usize, index: usize, gone: &HashSet<
     let places: Vec<KeyPath> = left_out.map(|(step, _)| holes.restore(file, chain.clone().index(step))).collect();
     places.into_iter().for_each(|place| holes.add(file, place));
     route.chain.retain(|step| !gone.contains(&step.plugin));
+    route.component.take_if(|component| gone.contains(component));
 }

@@ -61,10 +61,13 @@ fn review_destination(at: &Place<'_>, route: &Route, names: &Names<'_>, findings
     if route.upstream.is_some() && !route.upstreams.is_empty() {
         findings.add(Finding::new(&several, Code::Conflict, "upstreams beside upstream", "one of the two").on_key());
     }
+    if let Some(component) = &route.component {
+        names::expect(&at.key("component"), "a plugin", component, &names.plugins, findings);
+    }
     traffic::review(at, route, names, findings);
-    let leads_nowhere = route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none();
+    let leads_nowhere = route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none() && route.component.is_none();
     if leads_nowhere && route.chain.is_empty() {
-        let want = "an upstream, a redirect, or a chain that answers";
+        let want = "an upstream, a component, a redirect, or a chain that answers";
         findings.add(Finding::new(&at.key("upstream"), Code::Missing, "nothing", want));
     }
     at_most(&several, route.upstreams.len(), MOST_UPSTREAMS, "upstreams", findings);

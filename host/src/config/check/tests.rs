@@ -74,7 +74,7 @@ fn the_example_of_the_contract_is_accepted() {
     let document = &loaded.document;
     assert_eq!(document.upstreams[0].timeouts.connect.to_string(), "1s", "a duration");
     assert_eq!(document.upstreams[0].timeouts.keep_alive.to_string(), "1m", "a default");
-    assert_eq!(document.plugins[0].limits.table, 10_000, "a default of a plugin");
+    assert_eq!(document.plugins[0].limits.host_calls, 1000, "a default of a plugin");
     assert_eq!(document.routes[0].chain[1].config["rate"], 100, "a config of a plugin");
     assert_eq!(loaded.sources.resolve(Path::new("./acme.wasm")), Path::new("/etc/gatehouse/./acme.wasm"), "beside the file");
 }
@@ -443,7 +443,8 @@ fn exactly_one_of_several_is_asked_for() {
 
 #[test]
 fn routes_lead_somewhere_and_stay_within_the_limits() {
-    refuses("routes: [{name: a}]\n", &["1:10: routes[0].upstream: got nothing, want an upstream, a redirect, or a chain that answers"]);
+    let want = "want an upstream, a component, a redirect, or a chain that answers";
+    refuses("routes: [{name: a}]\n", &[&format!("1:10: routes[0].upstream: got nothing, {want}")]);
     refuses(
         "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}]}]\nroutes: [{name: a, upstream: a, upstreams: [{name: a, weight: 0}]}]\n",
         &[

@@ -15,6 +15,9 @@ const MOST_MIRRORS: usize = 2;
 
 /// Checks what a route does besides going to its upstream.
 pub(super) fn review(at: &Place<'_>, route: &Route, names: &Names<'_>, findings: &mut Findings) {
+    if route.component.is_some() {
+        review_component(at, route, findings);
+    }
     if let Some(redirect) = &route.redirect {
         review_alone(at, route, findings);
         review_redirect(&at.key("redirect"), redirect, route, findings);
@@ -36,6 +39,19 @@ fn review_alone(at: &Place<'_>, route: &Route, findings: &mut Findings) {
     ];
     for (key, _) in beside.iter().filter(|(_, given)| *given) {
         findings.add(Finding::new(&at.key(key), Code::Conflict, format!("{key} beside redirect"), "one of the two").on_key());
+    }
+}
+
+/// A component stands where an upstream would, speaks nothing but HTTP, and cannot be had twice for a copy.
+fn review_component(at: &Place<'_>, route: &Route, findings: &mut Findings) {
+    let beside = [
+        ("upstream", route.upstream.is_some()),
+        ("upstreams", !route.upstreams.is_empty()),
+        ("redirect", route.redirect.is_some()),
+        ("upgrades", !route.upgrades.is_empty()),
+    ];
+    for (key, _) in beside.iter().filter(|(_, given)| *given) {
+        findings.add(Finding::new(&at.key(key), Code::Conflict, format!("{key} beside component"), "one of the two").on_key());
     }
 }
 
@@ -66,7 +82,9 @@ fn review_rewrite(at: &Place<'_>, rewrite: &Rewrite, route: &Route, findings: &m
     if let Some(host) = host {
         rules::check(&at.key("host"), host, rules::authority, findings);
     }
-    needs_upstream(at, "rewrite", route, findings);
+    if route.component.is_none() {
+        needs_upstream(at, "rewrite", route, findings);
+    }
     review_path(at, path.as_deref(), prefix.as_deref(), route, findings);
 }
 

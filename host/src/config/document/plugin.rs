@@ -118,15 +118,18 @@ pub enum Isolation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginLimits {
-    /// Linear memory of one instance: 32MiB, unless a built-in has its own default.
+    /// Linear memory of one instance: 32MiB, and 128MiB for a component of `wasi:http`, unless a built-in has its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
-    /// Table elements of one instance.
-    pub table: u32,
-    /// Computing time of one call: 10ms, unless a built-in has its own default.
+    /// Table elements of one instance: 10000, and 100000 for a component of `wasi:http`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// Computing time of one call: 10ms, and 1s for all that a component of `wasi:http` does for one request, unless a
+    /// built-in has its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Period>,
-    /// Elapsed time of one call, waiting included: 1s, unless a built-in has its own default.
+    /// Elapsed time of one call, waiting included: 1s, unless a built-in has its own default. A component of `wasi:http` has
+    /// 30s to the head of its answer, as long again for each piece of the body, and for what it does after the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall: Option<Period>,
     /// Calls to capabilities in one call.
@@ -242,7 +245,7 @@ impl Default for PluginLimits {
     fn default() -> Self {
         PluginLimits {
             memory: None,
-            table: 10_000,
+            table: None,
             cpu: None,
             wall: None,
             host_calls: 1000,

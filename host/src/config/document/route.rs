@@ -23,12 +23,17 @@ pub struct Route {
     /// Plugins in order on the way in, in reverse on the way out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<Step>,
-    /// The upstream. Leave out this and `upstreams` when the chain always answers, or where there is a `redirect`.
+    /// The upstream. Leave out this and `upstreams` when the chain always answers, or where there is a `redirect` or a
+    /// `component`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     /// Several upstreams that share the requests by weight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<WeightedUpstream>,
+    /// A plugin that answers in an upstream's place: a component of `wasi:http`, be it `incoming-handler@0.2` or
+    /// `handler@0.3`, as `wasmtime serve`, Spin and wasmCloud run them. Each request has an instance of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
     /// Where clients are sent once the chain had its say, instead of going to an upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<Redirect>,
@@ -143,6 +148,11 @@ impl Route {
         let several = self.upstreams.iter().map(|upstream| &upstream.name);
         let mirrors = self.mirror.iter().map(|mirror| &mirror.upstream);
         self.upstream.iter().chain(several).chain(mirrors).map(String::as_str)
+    }
+
+    /// The names of the plugins in its chain and at its end.
+    pub fn plugins(&self) -> impl Iterator<Item = &str> {
+        self.chain.iter().map(|step| &step.plugin).chain(&self.component).map(String::as_str)
     }
 
     /// The path prefix that every request of the route has matched, where its conditions are one with a prefix.

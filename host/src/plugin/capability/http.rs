@@ -13,6 +13,7 @@ use crate::plugin::bindings::gatehouse::plugin::types::FieldResult;
 use crate::plugin::fault::LimitReached;
 use crate::plugin::state::HostState;
 use crate::plugin::verdict;
+use crate::plugin::wasi_http::outgoing::Relay;
 use crate::telemetry::traces::context::Context;
 
 /// Requests in one `fetch-all`.
@@ -67,8 +68,16 @@ pub enum FetchError {
     TooLarge,
 }
 
+/// What a worker is asked to do for a guest.
+pub enum Job {
+    /// A call whose bodies are whole.
+    Fetch(Fetch),
+    /// A request of a component of `wasi:http`, whose bodies pass as they come.
+    Relay(Relay),
+}
+
 /// The way to a worker.
-pub type FetchSender = mpsc::UnboundedSender<Fetch>;
+pub type FetchSender = mpsc::UnboundedSender<Job>;
 
 impl Host for HostState {
     async fn fetch(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
@@ -115,7 +124,7 @@ impl HostState {
         }
         fetch.trace = call.trace;
         // A worker that is gone drops the sender, which reads as a reset.
-        let _ = call.services.fetch.send(fetch);
+        let _ = call.services.fetch.send(Job::Fetch(fetch));
         Ok(Ok(receiver))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::plugin::bindings::gatehouse::plugin::log::{Host, Level};
 use crate::plugin::state::HostState;
+use crate::plugin::usage::Shared;
 
 impl Host for HostState {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
@@ -25,15 +26,20 @@ impl HostState {
     }
 
     fn write(&self, level: Level, message: &str) {
-        let (plugin, version) = (&*self.plugin.name, &*self.plugin.version);
         let request_id = self.call.as_ref().map(|call| call.id.to_string()).unwrap_or_default();
-        // Escaped, so that a guest cannot forge lines or colour terminals.
-        let message = message.escape_debug();
-        match level {
-            Level::Debug => tracing::debug!(target: "plugin", plugin, version, request_id, "{message}"),
-            Level::Info => tracing::info!(target: "plugin", plugin, version, request_id, "{message}"),
-            Level::Warn => tracing::warn!(target: "plugin", plugin, version, request_id, "{message}"),
-            Level::Error => tracing::error!(target: "plugin", plugin, version, request_id, "{message}"),
-        }
+        write(&self.plugin, &request_id, level, message);
+    }
+}
+
+/// Writes a line of a plugin.
+pub(in crate::plugin) fn write(plugin: &Shared, request_id: &str, level: Level, message: &str) {
+    let (plugin, version) = (&*plugin.name, &*plugin.version);
+    // Escaped, so that a guest cannot forge lines or colour terminals.
+    let message = message.escape_debug();
+    match level {
+        Level::Debug => tracing::debug!(target: "plugin", plugin, version, request_id, "{message}"),
+        Level::Info => tracing::info!(target: "plugin", plugin, version, request_id, "{message}"),
+        Level::Warn => tracing::warn!(target: "plugin", plugin, version, request_id, "{message}"),
+        Level::Error => tracing::error!(target: "plugin", plugin, version, request_id, "{message}"),
     }
 }

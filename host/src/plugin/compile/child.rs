@@ -11,6 +11,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use thiserror::Error;
 
+use crate::plugin::engine::Tier;
+
 /// Processes at one time. Compiling is in no hurry, and requests need the cores.
 const AT_ONCE: usize = 2;
 /// Bytes of machine code that are taken; it is two to four times as long as the component.
@@ -85,11 +87,11 @@ impl Children {
     }
 
     /// Compiles a component, when it is its turn. Blocks.
-    pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    pub fn compile(&self, tier: Tier, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
         let _turn = self.turn();
         // The program that runs, even where another was installed in its place meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        command.arg("compile-plugin");
+        command.arg("compile-plugin").arg("--engine").arg(tier.name());
         command.arg("--memory").arg(self.allowance.memory.to_string());
         command.arg("--cpu").arg(self.allowance.cpu.as_secs().to_string());
         command.arg("--nice").arg(if self.serving.load(Ordering::Relaxed) { self.allowance.nice } else { 0 }.to_string());

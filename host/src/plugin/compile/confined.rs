@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use crate::plugin::engine;
+use crate::plugin::engine::{self, Tier};
 use crate::plugin::inspect::MAX_BYTES;
 
 /// What a component may take.
@@ -19,8 +19,8 @@ pub struct Limits {
 }
 
 /// Compiles what the standard input has. Exit 0 with the code on the standard output, or 1 with the reason.
-pub fn run(limits: Limits) -> ExitCode {
-    let outcome = confine(limits).map_err(|error| format!("its process cannot be confined: {error}")).and_then(|()| compile());
+pub fn run(tier: Tier, limits: Limits) -> ExitCode {
+    let outcome = confine(limits).map_err(|error| format!("its process cannot be confined: {error}")).and_then(|()| compile(tier));
     let (told, code) = match &outcome {
         Ok(compiled) => (&**compiled, ExitCode::SUCCESS),
         Err(reason) => (reason.as_bytes(), ExitCode::FAILURE),
@@ -33,7 +33,7 @@ pub fn run(limits: Limits) -> ExitCode {
     }
 }
 
-fn compile() -> Result<Vec<u8>, String> {
+fn compile(tier: Tier) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| match error.kind() {
@@ -41,7 +41,7 @@ fn compile() -> Result<Vec<u8>, String> {
         io::ErrorKind::OutOfMemory => std::process::abort(),
         _ => format!("it cannot be read: {error}"),
     })?;
-    let engine = engine::compiler().map_err(|error| format!("{error:#}"))?;
+    let engine = engine::compiler(tier).map_err(|error| format!("{error:#}"))?;
     engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))
 }
 

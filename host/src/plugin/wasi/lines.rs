@@ -22,16 +22,17 @@ impl Output {
 
 /// The beginning of a line whose end was not printed yet.
 #[derive(Default)]
-pub(super) struct Line(Vec<u8>);
+pub(in crate::plugin) struct Line(Vec<u8>);
 
 impl Line {
     /// Adds to the line, up to `limit`; the rest is let go.
-    fn add(&mut self, bytes: &[u8], limit: usize) {
+    pub(in crate::plugin) fn add(&mut self, bytes: &[u8], limit: usize) {
         let room = limit.saturating_sub(self.0.len());
         self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    fn take(&mut self) -> Option<Vec<u8>> {
+    /// The line, which begins anew.
+    pub(in crate::plugin) fn take(&mut self) -> Option<Vec<u8>> {
         (!self.0.is_empty()).then(|| std::mem::take(&mut self.0))
     }
 }
