@@ -5,13 +5,16 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+#[path = "build/wasi_http.rs"]
+mod wasi_http;
+
 const GUESTS: [&str; 5] = ["conformance", "hostile", "std-guest", "version", "witness"];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() -> ExitCode {
     let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so"));
     let root = tests.parent().expect("tests/ is a folder of the repository");
-    for folder in ["build.rs", "conformance/rust", "guests", "../plugins-sdk/rust", "../wit"] {
+    for folder in ["build.rs", "build", "conformance/rust", "guests", "wasi-http", "../plugins-sdk/rust", "../wit"] {
         println!("cargo::rerun-if-changed={folder}");
     }
     let target = root.join("target/guests");
@@ -20,18 +23,29 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("cargo::rustc-env=GUESTS={}", target.join(TARGET).join("guest").display());
+    let target = root.join("target/wasi-http");
+    if let Err(problem) = wasi_http::build(&tests, &target, TARGET) {
+        println!("cargo::error=the components of wasi:http do not build: {problem}");
+        return ExitCode::FAILURE;
+    }
+    println!("cargo::rustc-env=WASI_HTTP={}", target.join(TARGET).join("release/examples").display());
     ExitCode::SUCCESS
 }
 
 fn build(root: &Path, target: &Path) -> bool {
-    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo says so"));
+    let mut cargo = cargo();
     cargo.current_dir(root).args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"]).arg(target);
     for guest in GUESTS {
         cargo.args(["-p", guest]);
     }
-    // Flags for the host (coverage, sanitizers) are not flags for guests.
+    cargo.status().is_ok_and(|status| status.success())
+}
+
+/// A cargo for guests: flags for the host (coverage, sanitizers) are not flags for them.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo says so"));
     for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER"] {
         cargo.env_remove(variable);
     }
-    cargo.status().is_ok_and(|status| status.success())
+    cargo
 }

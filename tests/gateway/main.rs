@@ -62,3 +62,4 @@ mod upgrades;
 mod upstream_http2;
 mod upstream_tls;
 mod wasi;
+mod wasi_http;

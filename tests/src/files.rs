@@ -28,6 +28,13 @@ pub fn guest(name: &str) -> PathBuf {
     Path::new(env!("GUESTS")).join(format!("{}.wasm", name.replace('-', "_")))
 }
 
+/// A component of `tests/wasi-http`. Programs keep the hyphens of their names, libraries do not.
+#[must_use]
+pub fn foreign(name: &str) -> PathBuf {
+    let [program, library] = [name.to_owned(), name.replace('-', "_")].map(|name| Path::new(env!("WASI_HTTP")).join(name + ".wasm"));
+    if program.exists() { program } else { library }
+}
+
 /// Prometheus' own checker of metrics: the one in the `PATH`, or the one that `make test` fetched.
 ///
 /// # Panics

@@ -31,6 +31,12 @@ pub fn conformance() -> PathBuf {
     files::guest("conformance")
 }
 
+/// A component of `tests/wasi-http`, built: other people's examples and our own.
+#[must_use]
+pub fn foreign(name: &str) -> PathBuf {
+    files::foreign(name)
+}
+
 /// A version of the guest of `tests/guests/version`: `mode` says how it behaves, and `label` is what it tells.
 ///
 /// # Panics
