@@ -64,7 +64,7 @@ async fn send(
     began: Instant,
 ) -> Result<Sent, SendError> {
     let (counts, trace, limit) = (Counts::default(), job.trace, job.timeout);
-    let mut request = request(job, target, &endpoint.authority);
+    let mut request = Box::new(request(job, target, &endpoint.authority));
     let mut errand = errand(worker, target.upstream, admission, began, &counts);
     errand.timeouts.request = Some(errand.timeouts.request.map_or(limit, |request| request.min(limit)));
     errand.tries = trace.and_then(|trace| worker.traces.fetch(trace, hop(target.upstream, endpoint), &mut request, began));

@@ -9,20 +9,10 @@ use crate::plugin::wasi::is_0_2;
 use crate::plugin::{Kind, Refusal};
 
 /// Interfaces of WASI 0.2, beside those that every plugin may import.
-const OFFERED_0_2: [&str; 9] = [
-    "http/outgoing-handler",
-    "http/types",
-    "sockets/instance-network",
-    "sockets/ip-name-lookup",
-    "sockets/network",
-    "sockets/tcp",
-    "sockets/tcp-create-socket",
-    "sockets/udp",
-    "sockets/udp-create-socket",
-];
+const OFFERED_0_2: [&str; 2] = ["http/outgoing-handler", "http/types"];
 
 /// Interfaces of WASI 0.3.
-const OFFERED_0_3: [&str; 22] = [
+const OFFERED_0_3: [&str; 23] = [
     "cli/environment",
     "cli/exit",
     "cli/stderr",
@@ -44,10 +34,10 @@ const OFFERED_0_3: [&str; 22] = [
     "random/insecure",
     "random/insecure-seed",
     "random/random",
+    "sockets/ip-name-lookup",
     "sockets/types",
 ];
-/// And two more of which one is only for those that have something behind them.
-const LOOKUP: &str = "sockets/ip-name-lookup";
+/// And one that is only for those that have something behind them.
 const HANDLER: &str = "http/handler";
 
 /// Refuses an import that there is nothing for, by its name.
@@ -63,7 +53,7 @@ fn is_offered(import: &str, kind: Kind) -> bool {
     match (is_0_2(version), is_0_3(version)) {
         (true, _) => OFFERED_0_2.contains(&interface),
         (_, true) if interface == HANDLER => kind == Kind::Middleware,
-        (_, true) => OFFERED_0_3.contains(&interface) || interface == LOOKUP,
+        (_, true) => OFFERED_0_3.contains(&interface),
         (false, false) => false,
     }
 }
