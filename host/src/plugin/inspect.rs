@@ -4,6 +4,7 @@
 use thiserror::Error;
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
+use super::Kind;
 use super::engine::Tier;
 
 /// Bytes of a component.
@@ -46,7 +47,7 @@ pub enum Malformed {
 }
 
 /// Checks size, form and structure, and that the binary is valid for its engine.
-pub fn inspect(bytes: &[u8], tier: Tier) -> Result<(), Malformed> {
+pub fn inspect(bytes: &[u8]) -> Result<(), Malformed> {
     if bytes.len() > MAX_BYTES {
         return Err(Malformed::TooLarge { got: bytes.len() });
     }
@@ -54,7 +55,7 @@ pub fn inspect(bytes: &[u8], tier: Tier) -> Result<(), Malformed> {
         return Err(Malformed::NotAComponent { hint: hint(bytes) });
     }
     count(bytes)?;
-    Validator::new_with_features(features(tier)).validate_all(bytes)?;
+    Validator::new_with_features(features(Kind::of(bytes).tier())).validate_all(bytes)?;
     Ok(())
 }
 
@@ -131,7 +132,7 @@ mod tests {
 
     #[track_caller]
     fn refused(bytes: &[u8], why: &str) {
-        let refusal = inspect(bytes, Tier::Contract).expect_err("refused").to_string();
+        let refusal = inspect(bytes).expect_err("refused").to_string();
         assert!(refusal.contains(why), "{refusal:?} should say {why:?}");
     }
 

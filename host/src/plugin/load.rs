@@ -165,7 +165,7 @@ impl Loader {
             return Ok(artifact);
         }
         let kind = Kind::of(bytes);
-        inspect::inspect(bytes, kind.tier())?;
+        inspect::inspect(bytes)?;
         let engine = self.engine(kind.tier()).map_err(|error| Refusal::Compile(format!("{error:#}")))?;
         let component = self.compiler.component(&engine, kind.tier(), bytes, digest).map_err(Refusal::Compile)?;
         // The image that instances are copied from is made now, not by the first request.
