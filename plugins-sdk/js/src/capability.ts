@@ -1,0 +1,27 @@
+// Errors of capabilities: with the contract's own word for what went wrong.
+
+/** What a capability refused. */
+export class CapabilityError extends Error {
+  /** The case in `wit/`, such as `bad-signature`. */
+  readonly reason: string;
+
+  constructor(reason: string) {
+    super(reason);
+    this.name = "CapabilityError";
+    this.reason = reason;
+  }
+}
+
+/** Calls, and throws what the call refuses. */
+export function raising<Value>(call: () => Value): Value {
+  try {
+    return call();
+  } catch (thrown) {
+    throw typeof thrown === "string" ? new CapabilityError(thrown) : thrown;
+  }
+}
+
+/** Seconds as the contract counts time. */
+export function milliseconds(seconds: number | undefined): number | null {
+  return seconds === undefined ? null : Math.round(seconds * 1000);
+}
