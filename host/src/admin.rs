@@ -39,6 +39,7 @@ pub mod plugins;
 pub mod probes;
 pub mod problem;
 pub mod readiness;
+pub mod refusals;
 pub mod resources;
 pub mod revisions;
 pub mod scope;
@@ -49,7 +50,8 @@ use content::NoQuery;
 use operation::{Asked, Operation};
 use problem::Problem;
 use readiness::Readiness;
-use tokens::Tokens;
+use refusals::{Attempt, Refusals};
+use tokens::{Token, Tokens};
 
 /// How long a client may take for the head of a request, and for a handshake.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -81,6 +83,8 @@ pub struct Admin {
     pub operations: Vec<Operation>,
     /// How the listener speaks TLS; None if it does not.
     pub tls: ArcSwapOption<Tls>,
+    /// Which refused attempts go into the audit log.
+    pub refusals: Refusals,
 }
 
 /// Everything the API does.
@@ -147,7 +151,7 @@ impl Admin {
     async fn serve_stream(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: SocketAddr) {
         let service = service_fn(move |request| {
             let admin = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(admin.answer(request).await) }
+            async move { Ok::<_, Infallible>(admin.answer(request, peer).await) }
         });
         let served =
             http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service);
@@ -156,21 +160,32 @@ impl Admin {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let attempt = Attempt::of(&request, peer);
+        let (token, response) = self.respond(request).await;
+        if let Some(attempt) = attempt.filter(|_| refusals::is_refusal(response.status())) {
+            self.list_refusal(attempt, token.as_deref(), response.status()).await;
+        }
+        response
+    }
+
+    /// The answer, and who gets it where a token says so.
+    async fn respond(self: &Arc<Self>, request: Request<Incoming>) -> (Option<Arc<Token>>, Response<Full<Bytes>>) {
         let (operation, parameters) = match self.find(request.method(), request.uri().path()) {
             Ok(found) => found,
-            Err(problem) => return problem.into_response(),
+            Err(problem) => return (None, problem.into_response()),
         };
         let token = match operation.scope.map(|scope| (scope, self.tokens.find(request.headers(), SystemTime::now()))) {
             None => None,
-            Some((_, Err(problem))) => return problem.into_response(),
-            Some((scope, Ok(token))) if !token.may(scope) => return Problem::forbidden(scope.name()).into_response(),
+            Some((_, Err(problem))) => return (None, problem.into_response()),
+            Some((scope, Ok(token))) if !token.may(scope) => return (Some(token), Problem::forbidden(scope.name()).into_response()),
             Some((_, Ok(token))) => Some(token),
         };
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let admin = Arc::clone(&self);
-        operation.run(Asked { admin, token, parameters, query, headers: head.headers, body, limit: operation.limit }).await
+        let (admin, by) = (Arc::clone(self), token.clone());
+        let asked = Asked { admin, token, parameters, query, headers: head.headers, body, limit: operation.limit };
+        (by, operation.run(asked).await)
     }
 
     /// The operation for a method and a path, with the parameters in the path.

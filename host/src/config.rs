@@ -20,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use check::declared::{Declared, read_item};
+pub use check::declared::{Declared, Parts, read_item};
 pub(crate) use check::rules;
 pub use document::Document;
 pub use made::{Change, Item, Kind, Made, tag};

@@ -64,6 +64,8 @@ use resources::Resources;
 const RESOLVE: Duration = Duration::from_secs(30);
 /// How often idle buckets are let go of.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How often the store is looked at for a copy.
+const COPY: Duration = Duration::from_secs(2);
 /// A load balancer that asks for readiness does so more often than this.
 const ASKED: Duration = Duration::from_secs(60);
 
@@ -354,6 +356,7 @@ impl Gateway {
             _ = interrupt.recv() => Duration::ZERO,
         };
         exporter.close(patience).await;
+        self.resources.iter().for_each(|resources| resources.store.make_copy());
         self.shared.log.close(Duration::from_secs(1));
         Ok(())
     }
@@ -371,6 +374,15 @@ impl Gateway {
         tokio::spawn(upkeep::keep(upstreams_of(&self.shared.current)));
         tokio::spawn(registry::keep::keep(Arc::clone(&self.builder.registries)));
         tokio::spawn(discovery::keep::keep(self.builder.discovery.bell(), upstreams_of(&self.shared.current)));
+        if let Some(resources) = self.resources.clone() {
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(COPY).await;
+                    let store = Arc::clone(&resources.store);
+                    let _ = tokio::task::spawn_blocking(move || store.tidy_copy()).await;
+                }
+            });
+        }
         let (buckets, clock) = (Arc::clone(&self.shared.buckets), self.shared.clock.clone());
         let (resources, untidy) = (self.resources.clone(), Arc::clone(&self.untidy));
         let (metrics, builder) = (self.shared.metrics.clone(), Arc::clone(&self.builder));

@@ -1,31 +1,40 @@
 //! The store: what the gateway has to remember beside the files of its configuration, in one crash-safe database in the
 //! data folder. Values are JSON in tables named by their [`Record`]; what they mean is told where they are used.
 
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 pub mod audit;
+mod copy;
+pub mod keeping;
 pub mod last_good;
+mod opening;
 pub mod resources;
 pub mod revisions;
 
+pub use opening::Restored;
+
+use copy::Copies;
+use keeping::{Keeping, Kept};
+
 /// The database's file in the data folder.
 const FILE: &str = "gatehouse.redb";
-/// What the database may keep in memory; the rest is read when it is asked for.
-const CACHE: usize = 8 << 20;
 
 /// The database. Every call blocks on the disk: not for a thread that serves requests.
 pub struct Store {
     database: Database,
     folder: PathBuf,
+    copies: Copies,
+    keeping: Keeping,
+    restored: Option<Restored>,
 }
 
 /// A kind of value with a table of its own. Keys are texts and ordered as such; numbers go in by [`number`].
@@ -59,6 +68,29 @@ pub enum StoreError {
         /// What the database said.
         cause: Box<DatabaseError>,
     },
+    /// It broke, and there is no copy of what it held.
+    #[error(
+        "the store broke and is kept as {broken}, and there is no copy of it: put a backup in its place, or remove that file to begin \
+         anew, without anything that the admin API made"
+    )]
+    Lost {
+        /// The broken file.
+        broken: PathBuf,
+    },
+    /// It broke, and so did the copy of what it held.
+    #[error(
+        "the store is gone or broken ({}), and its copy {path} cannot be used: {cause}; put backups in their place, or remove \
+         them to begin anew, without anything that the admin API made",
+        .broken.as_ref().map_or_else(|| "gone".into(), |broken| broken.display().to_string())
+    )]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// The broken file.
+        broken: Option<PathBuf>,
+        /// What is wrong with the copy.
+        cause: String,
+    },
     /// It cannot be read or written.
     #[error("the store failed: {0}")]
     Database(Box<redb::Error>),
@@ -76,7 +108,13 @@ pub enum StoreError {
 pub struct Reading(ReadTransaction);
 
 /// Changes that become durable together, or not at all.
-pub struct Writing(WriteTransaction);
+pub struct Writing {
+    transaction: WriteTransaction,
+    /// How much of the history stays.
+    kept: Kept,
+    /// Whether anything changes of which there is a copy.
+    changes_copied: Cell<bool>,
+}
 
 /// A number as a key, in the order of numbers.
 pub fn number(number: u64) -> String {
@@ -86,17 +124,34 @@ pub fn number(number: u64) -> String {
 // === impl Store ===
 
 impl Store {
-    /// Opens the store in a folder, both made if they are not there. What a crash left half-written is undone.
+    /// Opens the store in a folder, both made if they are not there. What a crash left half-written is undone; a file that
+    /// is broken is set aside, and what it held comes from its copy.
+    ///
+    /// # Errors
+    /// Where that cannot be: the store is never silently empty.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         make_private(folder).map_err(|cause| StoreError::Folder { path: folder.to_owned(), cause })?;
-        let path = folder.join(FILE);
-        let file = private_file(&path, false).map_err(|cause| StoreError::Folder { path: path.clone(), cause })?;
-        let opened = FileBackend::new(file).and_then(|file| Database::builder().set_cache_size(CACHE).create_with_backend(file));
-        match opened {
-            Ok(database) => Ok(Self { database, folder: folder.to_owned() }),
-            Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse { path }),
-            Err(cause) => Err(StoreError::Open { path, cause: Box::new(cause) }),
+        let (database, restored) = opening::open(folder)?;
+        let (copies, keeping) = (Copies::of(folder), Keeping::default());
+        let store = Self { database, folder: folder.to_owned(), copies, keeping, restored };
+        if let Some(restored) = &store.restored {
+            let action = format!("restore the store from its copy of {}", restored.copied);
+            store.write(|writing| {
+                writing.anchor_audit()?;
+                writing.audit("gatehouse", &action, None, None)
+            })?;
         }
+        Ok(store)
+    }
+
+    /// What the store was restored from at this start, if it was.
+    pub fn restored(&self) -> Option<&Restored> {
+        self.restored.as_ref()
+    }
+
+    /// How much of the history stays.
+    pub fn keeping(&self) -> &Keeping {
+        &self.keeping
     }
 
     /// Whether there is a store in this folder.
@@ -116,9 +171,20 @@ impl Store {
 
     /// Writes, all or nothing. Durable once this returns.
     pub fn write<T, E: From<StoreError>>(&self, changes: impl FnOnce(&Writing) -> Result<T, E>) -> Result<T, E> {
-        let writing = Writing(self.database.begin_write().map_err(StoreError::from)?);
+        let mut transaction = self.database.begin_write().map_err(StoreError::from)?;
+        // Else a commit that broke would be taken for one that was never finished, and the one before would count again:
+        // with it a key that was revoked.
+        transaction.set_two_phase_commit(true);
+        let writing = Writing { transaction, kept: self.keeping.now(), changes_copied: Cell::default() };
         let done = changes(&writing)?;
-        writing.0.commit().map_err(StoreError::from)?;
+        let changes_copied = writing.changes_copied.get();
+        if changes_copied {
+            self.copies.withdraw(&self.folder).map_err(|cause| StoreError::Folder { path: self.folder.clone(), cause })?;
+        }
+        writing.transaction.commit().map_err(StoreError::from)?;
+        if changes_copied {
+            self.copies.changed();
+        }
         Ok(done)
     }
 }
@@ -184,14 +250,14 @@ impl Reading {
 impl Writing {
     /// The value of a key, as it stands in these changes.
     pub fn get<R: Record>(&self, key: &str) -> Result<Option<R>, StoreError> {
-        let table = self.0.open_table(definition::<R>())?;
+        let table = self.transaction.open_table(definition::<R>())?;
         let value = table.get(key)?;
         value.map(|value| parse(value.value())).transpose()
     }
 
     /// The last key with its value.
     pub fn last<R: Record>(&self) -> Result<Option<(String, R)>, StoreError> {
-        let table = self.0.open_table(definition::<R>())?;
+        let table = self.transaction.open_table(definition::<R>())?;
         let last = table.last()?;
         last.map(|(key, value)| Ok((key.value().to_owned(), parse(value.value())?))).transpose()
     }
@@ -199,25 +265,47 @@ impl Writing {
     /// Puts a value, in place of any before it.
     pub fn put<R: Record>(&self, key: &str, value: &R) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).map_err(|cause| StoreError::Unreadable { table: R::TABLE, cause })?;
-        self.0.open_table(definition::<R>())?.insert(key, bytes.as_slice())?;
+        self.table::<R>()?.insert(key, bytes.as_slice())?;
         Ok(())
     }
 
     /// Takes a value away. Whether there was one.
     pub fn delete<R: Record>(&self, key: &str) -> Result<bool, StoreError> {
-        let mut table = self.0.open_table(definition::<R>())?;
+        let mut table = self.table::<R>()?;
         let gone = table.remove(key)?;
         Ok(gone.is_some())
     }
 
-    /// Takes away the first values of a table until no more than so many are left.
-    pub fn keep_last<R: Record>(&self, most: u64) -> Result<(), StoreError> {
+    /// Takes away the first values of a table until no more than so many are left. The last one that went.
+    pub fn keep_last<R: Record>(&self, most: u64) -> Result<Option<R>, StoreError> {
         use redb::ReadableTableMetadata;
-        let mut table = self.0.open_table(definition::<R>())?;
+        let (mut table, mut gone) = (self.table::<R>()?, None);
         while table.len()? > most {
-            table.pop_first()?;
+            gone = table.pop_first()?.map(|(_, value)| parse(value.value())).transpose()?;
         }
+        Ok(gone)
+    }
+
+    /// Takes away the values of a table whose keys are before this one.
+    pub fn drop_before<R: Record>(&self, key: &str) -> Result<(), StoreError> {
+        self.table::<R>()?.retain_in::<&str, _>(..key, |_, _| false)?;
         Ok(())
+    }
+
+    /// The last values with their keys, from the last on; so many at most.
+    pub fn page_back<R: Record>(&self, most: usize) -> Result<Vec<(String, R)>, StoreError> {
+        let table = self.transaction.open_table(definition::<R>())?;
+        let page = table.iter()?.rev().take(most).map(|entry| {
+            let (key, value) = entry?;
+            Ok((key.value().to_owned(), parse(value.value())?))
+        });
+        page.collect()
+    }
+
+    /// A table that is about to change.
+    fn table<R: Record>(&self) -> Result<redb::Table<'_, &'static str, &'static [u8]>, StoreError> {
+        self.changes_copied.set(self.changes_copied.get() || copy::has(R::TABLE));
+        Ok(self.transaction.open_table(definition::<R>())?)
     }
 }
 

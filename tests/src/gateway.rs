@@ -177,6 +177,11 @@ impl Gateway {
         self.setup.start_in(self.folder).await
     }
 
+    /// Starts it again as it was, once it has ended, and expects it to give up. Its exit code and what it wrote.
+    pub async fn start_again_refused(&self) -> (Option<i32>, String) {
+        self.setup.refused_in(self.folder.path()).await
+    }
+
     /// Its process id.
     ///
     /// # Panics

@@ -14,7 +14,7 @@ use super::scope::Scope;
 use crate::config::{Change, Item, Kind};
 use crate::gateway::apply::State;
 use crate::store::number;
-use crate::store::revisions::{Difference, Differences, NoWayBack, Revision};
+use crate::store::revisions::{Difference, Differences, FileDifference, FileDifferences, NoWayBack, Revision};
 
 /// Items of a page unless the caller says otherwise.
 const PAGE: usize = 50;
@@ -45,8 +45,10 @@ pub struct ShownRevision {
     /// When, by whom, why.
     #[serde(flatten)]
     revision: Revision,
-    /// What changed of the resources that the admin API made.
-    differences: Vec<Difference>,
+    /// What changed of the resources that the admin API made; null where that is not kept any more.
+    differences: Option<Vec<Difference>>,
+    /// What changed of what files declare: the first thousand parts.
+    file_differences: Vec<FileDifference>,
 }
 
 /// What the API does with revisions.
@@ -88,8 +90,9 @@ async fn show(call: Call) -> Result<Json<ShownRevision>, Problem> {
         let reading = store.read()?;
         let revision = reading.get::<Revision>(&number(wanted))?;
         let revision = revision.ok_or_else(|| Problem::not_found(format!("Revision {wanted} is not kept.")))?;
-        let Differences(differences) = reading.get(&number(wanted))?.unwrap_or_default();
-        Ok(Json(ShownRevision { revision, differences }))
+        let differences = reading.get(&number(wanted))?.map(|Differences(differences)| differences);
+        let FileDifferences(file_differences) = reading.get(&number(wanted))?.unwrap_or_default();
+        Ok(Json(ShownRevision { revision, differences, file_differences }))
     })
     .await
 }
@@ -103,6 +106,9 @@ async fn rollback(call: Call<How>) -> Result<Json<Outcome>, Problem> {
 fn way_back(state: &State, to: u64) -> Result<Vec<Change>, Problem> {
     let then = state.resources.store.read()?.since(to).map_err(|error| match error {
         NoWayBack::Unknown(number) => Problem::not_found(format!("Revision {number} is not kept.")),
+        NoWayBack::Forgotten(number) => {
+            Problem::conflict("forgotten", format!("What changed since revision {number} is not kept any more: see admin.keep.revisions."))
+        }
         NoWayBack::Store(error) => error.into(),
     })?;
     then.into_iter().map(|((kind, name), value)| change(kind, name, value.as_ref())).collect()

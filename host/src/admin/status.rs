@@ -11,6 +11,7 @@ use super::content::Json;
 use super::operation::{Call, Operation};
 use super::problem::{Invalid, Problem};
 use super::scope::Scope;
+use crate::config::text::Timestamp;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, EndpointStatus, Upstream};
 
@@ -25,6 +26,8 @@ pub struct Status {
     ready: bool,
     /// Why the files of the configuration are not what serves: the last good ones serve. Empty if all is well.
     refused_files: Vec<Invalid>,
+    /// What the store was restored from at the last start; null if it was as it had been left.
+    restored_store: Option<RestoredStore>,
     /// Seconds since it started.
     uptime_seconds: u64,
     /// Each worker, and the revision it has in hand.
@@ -101,6 +104,15 @@ pub struct PluginStatus {
     instances: usize,
 }
 
+/// A store that broke, and what stands in for it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RestoredStore {
+    /// When the copy was made that it was restored from. Only the history of changes is lost.
+    copied: Timestamp,
+    /// Where the broken file is; null where it was gone.
+    broken_file: Option<String>,
+}
+
 /// The status.
 pub fn operations() -> Vec<Operation> {
     vec![Operation::get("/v1/status", Scope::Read, "How the gateway fares.", status)]
@@ -119,6 +131,7 @@ impl Status {
             revision: snapshot.revision,
             ready: admin.readiness.get(),
             refused_files: refused_files(admin),
+            restored_store: restored_store(admin),
             uptime_seconds: admin.readiness.uptime().as_secs(),
             workers: pinned.map(|(worker, pinned)| WorkerStatus { worker, revision: pinned.get() }).collect(),
             routes: snapshot.routes.len(),
@@ -127,6 +140,11 @@ impl Status {
             plugins: plugins(&snapshot),
         }
     }
+}
+
+fn restored_store(admin: &Admin) -> Option<RestoredStore> {
+    let restored = admin.store.restored()?;
+    Some(RestoredStore { copied: restored.copied, broken_file: restored.broken.as_ref().map(|path| path.display().to_string()) })
 }
 
 fn refused_files(admin: &Admin) -> Vec<Invalid> {

@@ -13,7 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use identity::{Algorithm, Client, ClientKey, Identity, Introspection, Issuer, Jwks, Secret};
-pub use listener::{AccessLog, Admin, Certificate, ClientAuth, ClientAuthMode, Drain, Listener, ListenerLimits, ListenerTimeouts, Tls};
+pub use listener::{
+    AccessLog, Admin, Certificate, ClientAuth, ClientAuthMode, Drain, History, Listener, ListenerLimits, ListenerTimeouts, Tls,
+};
 pub use plugin::{Grant, Isolation, Oci, OciArtifact, OnError, Plugin, PluginLimits, PluginSource, RegistryAuth, SignaturePolicy};
 pub use route::{PathMatch, Route, RouteMatch, RouteTimeouts, Step, ValueMatch, WeightedUpstream};
 pub use telemetry::{MetricsSettings, Otlp, OtlpProtocol, Telemetry, Traces, TrustParent};

@@ -43,6 +43,7 @@ impl Gateway {
             builder: Arc::clone(&self.builder),
             operations: admin::operations(),
             tls: ArcSwapOption::new(tls),
+            refusals: Default::default(),
         });
         tokio::spawn(Arc::clone(&admin).serve(listener));
         self.admin = Some(admin);

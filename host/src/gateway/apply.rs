@@ -20,7 +20,7 @@ use crate::config::{Change, Declared, Item, Kind, Loaded, Made, Problems};
 use crate::rollout::Seat;
 use crate::snapshot::{Amended, Builder, Snapshot};
 use crate::store::StoreError;
-use crate::store::revisions::{Difference, Differences, Revision};
+use crate::store::revisions::{Difference, Differences, FileDifferences, Revision};
 
 /// Changes that wait; more callers than this wait to be in line.
 const QUEUE: usize = 64;
@@ -227,12 +227,15 @@ fn remember(state: &State, candidate: &Candidate, by: &str, action: &str) -> Res
         action: action.to_owned(),
         files: state.declared.digest(),
         changes: candidate.differences.0.len(),
+        file_changes: 0,
+        size: 0,
     };
     let digest = Hash::digest(serde_json::to_vec(&candidate.differences).expect("differences are plain data"));
     state.resources.store.write(|writing| {
         candidate.changes.iter().try_for_each(|change| writing.change(change))?;
-        writing.add_revision(&revision, &candidate.differences)?;
-        writing.audit(by, action, Some(revision.number), Some(Sha256(digest.into())))
+        let number = revision.number;
+        writing.add_revision(revision, &candidate.differences, &FileDifferences::default())?;
+        writing.audit(by, action, Some(number), Some(Sha256(digest.into())))
     })
 }
 

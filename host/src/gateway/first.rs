@@ -80,7 +80,10 @@ fn remembered(
     match &refused {
         None => record::applied(&resources, &settings.config.name(), &mut prepared, last.as_ref()),
         // It is remembered already, and its files are not what they were.
-        Some(_) => resources.applied(prepared.declared.as_ref()),
+        Some(_) => {
+            resources.store.keeping().set(prepared.document.admin.as_ref().map(|admin| admin.keep).unwrap_or_default());
+            resources.applied(prepared.declared.as_ref());
+        }
     }
     memory::give_back();
     Ok(First { prepared, resources: Some(resources), refused })

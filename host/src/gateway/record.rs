@@ -11,8 +11,10 @@ use crate::cli::builtin_names;
 use crate::config::text::{Sha256, Timestamp};
 use crate::config::{Declared, Sources};
 use crate::store::StoreError;
-use crate::store::revisions::{Differences, Revision};
+use crate::store::revisions::{Differences, FileDifferences, Revision};
 
+/// The largest texts whose changes are told part by part.
+const COMPARED: usize = 4 << 20;
 /// Who changed the configuration when its files did.
 const FILES: &str = "files";
 
@@ -27,20 +29,25 @@ pub fn next_number(last: Option<&Revision>, files: Sha256) -> u64 {
 
 /// Remembers what files declare, now that it is applied as a revision. Blocks.
 pub fn applied(resources: &Resources, config: &str, prepared: &mut Prepared, last: Option<&Revision>) {
+    resources.store.keeping().set(prepared.document.admin.as_ref().map(|admin| admin.keep).unwrap_or_default());
     let Some(texts) = prepared.texts.take() else { return };
+    let is_new = last.is_none_or(|last| last.number != prepared.snapshot.revision);
+    // Before they take the place of those that were there.
+    let changed = if is_new { file_changes(resources, &texts, prepared) } else { Default::default() };
     let known = last.is_some_and(|last| last.files == prepared.digest);
     let kept = known && resources.store.has_last_good(&prepared.components) || keep(resources, config, &texts, &prepared.components);
     match &prepared.declared {
         None if !kept => resources.applied(Declared::of_sources(texts, &resources.made(), &builtin_names()).map(Arc::new).ok().as_ref()),
         declared => resources.applied(declared.as_ref()),
     }
-    if last.is_none_or(|last| last.number != prepared.snapshot.revision) {
+    if is_new {
         let action = match last {
             None => "start",
             Some(_) if known => "reload",
             Some(_) => "change",
         };
-        add_revision(resources, prepared, action).unwrap_or_else(|error| tracing::error!(%error, "the revision is not remembered"));
+        add_revision(resources, prepared, action, changed)
+            .unwrap_or_else(|error| tracing::error!(%error, "the revision is not remembered"));
     }
 }
 
@@ -61,7 +68,28 @@ fn keep(resources: &Resources, config: &str, sources: &Sources, components: &[Pa
     kept.inspect_err(|error| tracing::error!(%error, "the configuration is not remembered as the last good one")).is_ok()
 }
 
-fn add_revision(resources: &Resources, prepared: &Prepared, action: &str) -> Result<(), StoreError> {
+/// What is declared otherwise than it was when files were last applied, and how much that is.
+fn file_changes(resources: &Resources, texts: &Sources, prepared: &Prepared) -> (FileDifferences, usize) {
+    let size: usize = texts.files().iter().map(|source| source.text().len()).sum();
+    if size > COMPARED {
+        return Default::default();
+    }
+    let before = resources.declared().map(|declared| declared.parts()).unwrap_or_default();
+    let after = match &prepared.declared {
+        Some(declared) => declared.parts(),
+        None => {
+            Declared::of_sources(texts.clone(), &resources.made(), &builtin_names()).map(|declared| declared.parts()).unwrap_or_default()
+        }
+    };
+    FileDifferences::between(before, after)
+}
+
+fn add_revision(
+    resources: &Resources,
+    prepared: &Prepared,
+    action: &str,
+    (differences, file_changes): (FileDifferences, usize),
+) -> Result<(), StoreError> {
     let revision = Revision {
         number: prepared.snapshot.revision,
         at: Timestamp(SystemTime::now()),
@@ -69,6 +97,8 @@ fn add_revision(resources: &Resources, prepared: &Prepared, action: &str) -> Res
         action: action.into(),
         files: prepared.digest,
         changes: 0,
+        file_changes,
+        size: 0,
     };
-    resources.store.write(|writing| writing.add_revision(&revision, &Differences::default()))
+    resources.store.write(|writing| writing.add_revision(revision, &Differences::default(), &differences))
 }

@@ -1,6 +1,6 @@
 //! What a gateway is started with: its config completed, its folder, its arguments.
 
-use std::{ffi::OsString, fs, path::Path, process::Stdio};
+use std::{ffi::OsString, fs, path::Path, process::Stdio, time::Duration};
 
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -110,7 +110,29 @@ impl Setup {
     pub async fn start_refused(self) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         self.write(folder.path());
-        let (mut child, output, log) = self.spawn(folder.path());
+        self.refused_in(folder.path()).await
+    }
+
+    /// Starts it and kills it after each of these times, all in one folder; then starts it for good.
+    ///
+    /// # Panics
+    /// When it ends by itself, or is not ready in the end.
+    pub async fn start_after_kills(self, times: &[Duration]) -> Gateway {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        self.write(folder.path());
+        for time in times {
+            let (mut child, output, log) = self.spawn(folder.path());
+            tokio::time::sleep(*time).await;
+            let ended = child.try_wait().expect("our own child can be waited for");
+            assert!(ended.is_none(), "it ended by itself: {ended:?}\n{}\n{}", output.text(), log.text());
+            child.kill().await.expect("our own child can be killed");
+        }
+        self.start_in(folder).await
+    }
+
+    /// Expects it to give up in a folder that has everything already.
+    pub(super) async fn refused_in(&self, folder: &Path) -> (Option<i32>, String) {
+        let (mut child, output, log) = self.spawn(folder);
         let status = crate::wire::soon("the gateway to give up", child.wait()).await.expect("our own child can be waited for");
         // The pipes end with the process; a search that finds nothing returns when all is read.
         log.find(|_| false).await;

@@ -1,10 +1,11 @@
 //! What the files of a configuration declare, read and not checked yet: the part that stays while other resources are
 //! made and unmade beside it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -17,6 +18,9 @@ use crate::config::problem::{Code, Problem, Problems};
 use crate::config::source::{self, Sources};
 use crate::config::text;
 use crate::config::{Finding, Loaded, Reviewed};
+
+/// What files declare, part by part: by section and name, which is empty where the section is one thing.
+pub type Parts = BTreeMap<(String, String), Value>;
 
 /// What files declare.
 #[derive(Debug)]
@@ -131,6 +135,24 @@ impl Declared {
         text::Sha256(hash.finalize().into())
     }
 
+    /// Everything that is declared, to be compared part by part.
+    pub fn parts(&self) -> Parts {
+        let (draft, mut parts) = (&self.draft, Parts::new());
+        add_parts(&mut parts, "listeners", &draft.listeners, |listener| &listener.name);
+        add_parts(&mut parts, "upstreams", &draft.upstreams, |upstream| &upstream.name);
+        add_parts(&mut parts, "issuers", &draft.issuers, |issuer| &issuer.name);
+        add_parts(&mut parts, "clients", &draft.clients, |client| &client.name);
+        add_parts(&mut parts, "plugins", &draft.plugins, |plugin| &plugin.name);
+        add_parts(&mut parts, "plugin_signatures", &draft.plugin_signatures, |policy| &policy.names);
+        add_parts(&mut parts, "routes", &draft.routes, |route| &route.name);
+        add_parts(&mut parts, "admin", &draft.admin, |_| "");
+        add_parts(&mut parts, "access_log", &draft.access_log, |_| "");
+        add_parts(&mut parts, "drain", &draft.drain, |_| "");
+        add_parts(&mut parts, "identity", &draft.identity, |_| "");
+        add_parts(&mut parts, "telemetry", &draft.telemetry, |_| "");
+        parts
+    }
+
     /// A resource by name, and the file it stands in; no file where it came from the command line.
     pub fn find(&self, kind: Kind, name: &str) -> Option<(Item, &str)> {
         match kind {
@@ -155,6 +177,18 @@ impl Declared {
         let (slot, found) = slots.iter().filter_map(|slot| Some((slot, slot.item.as_ref().ok()?))).find(|(_, item)| item.name() == name)?;
         let file = self.sources.files.get(slot.file).map_or("", |source| source.name.as_str());
         Some((item(Arc::new(found.clone())), file))
+    }
+}
+
+fn add_parts<T: Serialize>(parts: &mut Parts, section: &str, slots: &[Slot<T>], name: impl Fn(&T) -> &str) {
+    for item in slots.iter().filter_map(|slot| slot.item.as_ref().ok()) {
+        let (mut name, mut same) = (name(item).to_owned(), 1);
+        // Only patterns may stand there twice.
+        while parts.contains_key(&(section.to_owned(), name.clone())) {
+            same += 1;
+            name = format!("{name} ({same})");
+        }
+        parts.insert((section.to_owned(), name), serde_json::to_value(item).expect("a document is plain data"));
     }
 }
 

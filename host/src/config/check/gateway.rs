@@ -118,10 +118,20 @@ fn review_address<'a>(
 fn review_admin(at: &Place<'_>, admin: &Admin, taken: &mut HashMap<SocketAddr, &str>, findings: &mut Findings) {
     let (address, place) = (admin.address.0, at.key("address"));
     review_address(&place, address, "admin", taken, findings);
+    let keep = at.key("keep");
+    review_range(&keep.key("revisions"), admin.keep.revisions, 1..=1000, findings);
+    review_range(&keep.key("audit"), admin.keep.audit, 100..=10_000_000, findings);
     if let Some(tls) = &admin.tls {
         review_tls(&at.key("tls").key("certificates"), tls, findings);
     } else if !address.ip().is_loopback() {
         let finding = Finding::new(&place, Code::Value, address.to_string(), "a loopback address such as 127.0.0.1:9080, or admin.tls");
         findings.add(finding.hint("the admin API is not served to the network without TLS"));
+    }
+}
+
+fn review_range(at: &Place<'_>, number: u32, wanted: std::ops::RangeInclusive<u32>, findings: &mut Findings) {
+    if !wanted.contains(&number) {
+        let want = format!("{} to {}", wanted.start(), wanted.end());
+        findings.add(Finding::new(at, Code::Value, number.to_string(), want));
     }
 }

@@ -187,7 +187,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     );
     refuses(
         "admin: {adress: '127.0.0.1:1'}\n",
-        &["1:9: admin.adress: got the unknown key \"adress\", want address or tls (hint: did you mean address?)"],
+        &["1:9: admin.adress: got the unknown key \"adress\", want one of address, keep, tls (hint: did you mean address?)"],
     );
     refuses(
         "upstreams: [{name: a, endpoints: [{url: 'http://a:1'}], health: {activ: {path: /}}}]\n",

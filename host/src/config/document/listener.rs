@@ -117,6 +117,26 @@ pub struct Admin {
     /// Serve HTTPS with these certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// How much of the history of changes stays.
+    pub keep: History,
+}
+
+/// How much of the history of changes stays; the oldest goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct History {
+    /// Revisions with what changed: as far as one can go back.
+    #[schemars(range(min = 1, max = 1000))]
+    pub revisions: u32,
+    /// Entries of the audit log.
+    #[schemars(range(min = 100))]
+    pub audit: u32,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { revisions: 100, audit: 50_000 }
+    }
 }
 
 /// Where the access log goes.
@@ -170,7 +190,7 @@ impl Default for ListenerTimeouts {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { address: Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))), tls: None }
+        Admin { address: Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))), tls: None, keep: History::default() }
     }
 }
 
