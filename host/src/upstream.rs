@@ -23,6 +23,7 @@ pub mod http2;
 pub mod in_flight;
 mod outlet;
 pub mod outlier;
+pub mod patience;
 mod replay;
 pub mod retry;
 pub mod round_robin;
@@ -206,6 +207,14 @@ impl Upstream {
     /// Learns from the answer to a try of an admitted request: its status, or 502 or 504 where none came, and the time it
     /// took since `began`. Not for requests that the client broke off, which say nothing of the endpoint.
     pub fn learn(&self, to: &InFlight, admission: &Admission, status: u16, took: Duration, began: Instant) {
+        self.learn_latency(to, admission, status, took, began);
+        if to.peers >= 2 {
+            self.outlier.count(&self.balancer, to, status, began + took);
+        }
+    }
+
+    /// The same of a try that was counted as a failure of its endpoint already, before it came to its end.
+    pub fn learn_latency(&self, to: &InFlight, admission: &Admission, status: u16, took: Duration, began: Instant) {
         let now = began + took;
         if let Some(rules) = &self.breaker {
             self.balancer.siblings().circuit.learn(rules, admission, status, took, now);
@@ -214,20 +223,24 @@ impl Upstream {
         if to.peers < 2 {
             return;
         }
-        if self.balancer.goes_by_latency() {
+        if self.goes_by_latency() {
             match status < 500 {
                 true => to.vitals.learn(took, now),
                 false => to.vitals.learn_failure(took, self.timeouts.first_byte, now),
             }
         }
-        self.outlier.count(&self.balancer, to, status, now);
     }
 
     /// Learns that an endpoint took longer than this over a request that another one answered meanwhile.
     pub fn outpaced(&self, slow: &InFlight, took: Duration, now: Instant) {
-        if slow.peers >= 2 && self.balancer.goes_by_latency() {
+        if slow.peers >= 2 && self.goes_by_latency() {
             slow.vitals.learn(took, now);
         }
+    }
+
+    /// Whether anybody wants to know latencies.
+    fn goes_by_latency(&self) -> bool {
+        self.balancer.goes_by_latency() || self.outlier.minds_silence()
     }
 
     /// How it fares.

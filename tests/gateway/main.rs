@@ -23,6 +23,7 @@ mod discovery;
 mod drain;
 mod early_answers;
 mod endpoints;
+mod faults;
 mod forwarding;
 mod grpc;
 mod history;

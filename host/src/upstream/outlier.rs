@@ -26,6 +26,9 @@ pub struct Outlier {
     pub consecutive_5xx: u32,
     /// After so many failures in a row that are a gateway's: 502, 503, 504, no connection, no answer; 0 for never.
     pub consecutive_gateway: u32,
+    /// After two or more requests have waited for this long, or for ten times as long as is usual, and it has answered none
+    /// while others answer; zero for never.
+    pub silence: Duration,
     /// When its success rate of an interval stands out among five or more.
     pub success_rate: bool,
     /// The time between two looks at success rates; after each without an ejection, the next ejection is shorter.
@@ -48,11 +51,13 @@ pub enum Reason {
     ConsecutiveGateway,
     /// Its success rate.
     SuccessRate,
+    /// It answers nothing, while others do.
+    Silence,
 }
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Reason; 3] = [Reason::Consecutive5xx, Reason::ConsecutiveGateway, Reason::SuccessRate];
+    pub const ALL: [Reason; 4] = [Reason::Consecutive5xx, Reason::ConsecutiveGateway, Reason::SuccessRate, Reason::Silence];
 
     /// Its name in metrics.
     pub fn name(self) -> &'static str {
@@ -60,11 +65,18 @@ impl Reason {
             Reason::Consecutive5xx => "consecutive_5xx",
             Reason::ConsecutiveGateway => "consecutive_gateway",
             Reason::SuccessRate => "success_rate",
+            Reason::Silence => "silence",
         }
     }
 }
 
 impl Outlier {
+    /// Whether silence is looked for.
+    #[inline]
+    pub(super) fn minds_silence(&self) -> bool {
+        !self.silence.is_zero() && self.max_ejected > 0.0
+    }
+
     /// Counts an answer, and ejects where it is one failure too many.
     #[inline]
     pub(super) fn count(&self, balancer: &Balancer, to: &InFlight, status: u16, now: Instant) {
@@ -77,8 +89,26 @@ impl Outlier {
             failures.successes.fetch_add(u32::from(status < 500), Ordering::Relaxed);
         }
         match status < 500 {
-            true => failures.forgive(),
+            true => self.count_success(failures, to, now),
             false => self.count_failure(balancer, to, status, now),
+        }
+    }
+
+    /// A success ends every row of failures, and silence.
+    #[inline]
+    fn count_success(&self, failures: &Failures, endpoint: &Endpoint, now: Instant) {
+        if failures.silent.load(Ordering::Relaxed) {
+            self.bring_back(endpoint, now);
+        }
+        failures.forgive();
+    }
+
+    /// Counts a request that has waited for too long at an endpoint that answers nothing. One of them may simply take its
+    /// time; where another waits, too, the endpoint goes out at once.
+    pub(super) fn count_silence(&self, balancer: &Balancer, endpoint: &Endpoint, now: Instant) {
+        self.count_failure(balancer, endpoint, 504, now);
+        if endpoint.vitals.waiting() >= 2 {
+            self.eject(balancer, endpoint, Reason::Silence, now);
         }
     }
 
@@ -106,6 +136,7 @@ impl Outlier {
         if endpoint.vitals.flags().is_ejected() || !self.has_room(&balancer.set(), endpoint) {
             return;
         }
+        endpoint.vitals.failures().silent.store(reason == Reason::Silence, Ordering::Relaxed);
         let times = endpoint.vitals.failures().times.fetch_add(1, Ordering::Relaxed) + 1;
         let during = self.base_ejection.saturating_mul(times).min(self.max_ejection.max(self.base_ejection));
         endpoint.vitals.eject(now + during);
@@ -142,6 +173,7 @@ impl Outlier {
         let failures = endpoint.vitals.failures();
         failures.consecutive_5xx.store(self.consecutive_5xx.saturating_sub(1), Ordering::Relaxed);
         failures.consecutive_gateway.store(self.consecutive_gateway.saturating_sub(1), Ordering::Relaxed);
+        failures.silent.store(false, Ordering::Relaxed);
         let latency = endpoint.siblings.typical_latency(now);
         if endpoint.vitals.pardon() {
             endpoint.vitals.ramp(now, latency);
@@ -167,7 +199,6 @@ impl Outlier {
 }
 
 impl Failures {
-    /// A success ends every row of failures.
     #[inline]
     fn forgive(&self) {
         // Looked at first, since a look shares the line with other cores and a write does not.
@@ -212,6 +243,7 @@ impl Default for Outlier {
         Self {
             consecutive_5xx: 5,
             consecutive_gateway: 5,
+            silence: Duration::from_secs(1),
             success_rate: true,
             interval: Duration::from_secs(10),
             base_ejection: Duration::from_secs(30),

@@ -54,6 +54,8 @@ pub enum Reason {
     Status,
     /// It was not answered for longer than most are.
     Hedge,
+    /// Its endpoint answered nothing at all, while others did.
+    Silence,
     /// It was not: the budget was spent.
     Budget,
 }
@@ -73,6 +75,12 @@ impl Retry {
         (wanted && (untouched || is_idempotent(method))).then_some(reason)
     }
 
+    /// Whether a request may be asked of a second endpoint while the first one keeps silent: where it would be after a
+    /// time-out.
+    pub fn may_double(&self, method: &Method) -> bool {
+        self.on_timeout && is_idempotent(method)
+    }
+
     /// How long to wait before that retry, counted from 1; `chance` is between 0 and 1. All of the wait is chance, so that
     /// those who failed together do not come back together.
     pub fn wait(&self, retry: u32, chance: f64) -> Duration {
@@ -83,8 +91,8 @@ impl Retry {
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Reason; 7] =
-        [Reason::Connect, Reason::Refused, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Hedge, Reason::Budget];
+    pub const ALL: [Reason; 8] =
+        [Reason::Connect, Reason::Refused, Reason::Reset, Reason::Timeout, Reason::Status, Reason::Hedge, Reason::Silence, Reason::Budget];
 
     /// Its name in metrics.
     pub fn name(self) -> &'static str {
@@ -95,6 +103,7 @@ impl Reason {
             Reason::Timeout => "timeout",
             Reason::Status => "status",
             Reason::Hedge => "hedge",
+            Reason::Silence => "silence",
             Reason::Budget => "budget",
         }
     }

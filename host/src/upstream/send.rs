@@ -17,6 +17,7 @@ use crate::telemetry::traces::Tries;
 
 use super::connections::Home;
 use super::http2::Open;
+use super::patience::Patience;
 use super::transport::{Protocol, Transport};
 use super::{Connections, InFlight, Timeouts, connect, outlet};
 
@@ -97,6 +98,8 @@ pub struct Aim<'a> {
     pub tries: Option<&'a Tries>,
     /// Whether whoever sends it can send it again, so that nothing is kept here for a request that is refused.
     pub has_spare: bool,
+    /// When its endpoint is doubted.
+    pub patience: &'a Patience<'a>,
 }
 
 /// An answer whose body is still on its way.
@@ -114,12 +117,12 @@ pub struct Sent {
 /// was sent, or the connection was idle for long and the request is idempotent and has no body, it goes out once more on a
 /// new connection.
 pub async fn send(to: &Aim<'_>, request: Outgoing, uploading: Option<Rc<Passage>>) -> Result<Sent, SendError> {
-    let Aim { endpoint, transport, timeouts, tries, has_spare, began, .. } = to;
+    let Aim { endpoint, transport, timeouts, tries, has_spare, began, patience, .. } = to;
     let home = Home::of(to.connections, endpoint, transport, timeouts.keep_alive);
     let times = Times::begin(timeouts, uploading, *began);
     let way = Way { home: &home, endpoint, transport, timeouts, tries: *tries, has_spare: *has_spare };
     let mut attempt = pin!(attempt(way, request));
-    let mut due = *began + times.first_wait();
+    let mut due = *began + times.first_wait().min(patience.first_wait());
     loop {
         match tokio::time::timeout_at(due.into(), attempt.as_mut()).await {
             Ok(answered) => {
@@ -127,7 +130,11 @@ pub async fn send(to: &Aim<'_>, request: Outgoing, uploading: Option<Rc<Passage>
                 let deadline = times.for_body(&response);
                 return Ok(watched(response, lease, home.clone(), timeouts, deadline));
             }
-            Err(_) => due = times.next_due()?,
+            Err(_) => {
+                let now = Instant::now();
+                let until = times.next_due(now)?;
+                due = until.min(now + patience.look(times.sent(), now));
+            }
         }
     }
 }
@@ -168,18 +175,21 @@ impl Times {
         }
     }
 
+    /// Since when the endpoint has had all of it; None while it does not.
+    fn sent(&self) -> Option<Instant> {
+        match &self.uploading {
+            None => Some(self.began),
+            // An earlier try may have had all of it.
+            Some(passage) => passage.completed.get().map(|completed| completed.max(self.began)),
+        }
+    }
+
     /// A wait is over without an answer: until when to wait on, or the time-out.
-    fn next_due(&self) -> Result<Instant, SendError> {
-        let now = Instant::now();
+    fn next_due(&self, now: Instant) -> Result<Instant, SendError> {
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             return Err(SendError::Timeout(now - self.began));
         }
-        let sent = match &self.uploading {
-            None => self.began,
-            // An earlier try may have had all of it.
-            Some(passage) => passage.completed.get().unwrap_or(now).max(self.began),
-        };
-        let due = sent + self.first_byte;
+        let due = self.sent().unwrap_or(now) + self.first_byte;
         let due = self.deadline.map_or(due, |deadline| deadline.min(due));
         match due > now {
             true => Ok(due),

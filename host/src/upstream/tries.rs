@@ -1,5 +1,6 @@
 //! One request to an upstream, tried on one endpoint and, where that came to nothing, on another: within the time it has,
-//! the tries its upstream allows, and the budget that all its requests share. What counts as nothing is in `retry`.
+//! the tries its upstream allows, and the budget that all its requests share. What counts as nothing is in `retry`; two tries
+//! at once are in `beside`.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -16,12 +17,16 @@ use crate::telemetry::metrics::WorkerMetrics;
 use crate::telemetry::traces::{Hop, Tries};
 
 use super::credentials::send_with_token;
-use super::retry::hedge::{self, Hedge};
+use super::patience::Patience;
 use super::retry::{Reason, Retry};
 use super::send::{Aim, Outgoing};
 use super::siblings::Siblings;
 use super::spare::Spare;
 use super::{Admission, Asked, Connections, InFlight, Keys, SendError, Sent, Timeouts, Upstream, outcome, send, send_upgrade};
+
+mod beside;
+
+use beside::First;
 
 /// Tells an endpoint the number of a try after the first.
 const ATTEMPT: HeaderName = HeaderName::from_static("x-gatehouse-attempt");
@@ -75,16 +80,20 @@ impl Errand<'_> {
     /// last.
     pub async fn send(&mut self, endpoint: &mut InFlight, mut request: Outgoing) -> Outcome {
         let Some(retry) = self.retry else {
-            return self.attempt(endpoint, request, &self.timeouts, self.began).await;
+            return self.attempt(endpoint, request, &self.timeouts, self.began, &Cell::default()).await;
         };
         let siblings = self.upstream.balancer.siblings();
         siblings.budget.request(self.began);
         let spare = Spare::of(&mut request, retry.buffer, self.upstream);
         let mut tried = Tried::from_slice(&[endpoint.serial]);
-        let outcome = match retry.hedge.filter(|_| spare.may_hedge() && !self.is_upgrade) {
-            None => self.attempt(endpoint, request, &self.timeouts, self.began).await,
-            Some(hedge) => Box::pin(self.hedged(retry, hedge, &spare, endpoint, &mut tried, request)).await,
+        let first = First { errand: self, retry, spare: &spare, endpoint };
+        let (outcome, other) = match retry.hedge.filter(|_| spare.may_hedge() && !self.is_upgrade) {
+            None => first.in_patience(&mut tried, request).await,
+            Some(hedge) => Box::pin(first.hedged(hedge, &mut tried, request)).await,
         };
+        if let Some(other) = other {
+            *endpoint = other;
+        }
         match retry.reason(&outcome, &spare.method) {
             None => outcome,
             // Boxed, because it is large and rarely needed.
@@ -116,88 +125,13 @@ impl Errand<'_> {
             if let Some(tries) = &mut self.tries {
                 tries.resume(hop, &mut request, now);
             }
-            outcome = self.attempt(endpoint, request, &self.left(now), now).await;
+            outcome = self.attempt(endpoint, request, &self.left(now), now, &Cell::default()).await;
             match retry.reason(&outcome, &spare.method) {
                 None => return outcome,
                 Some(next) => reason = next,
             }
         }
         outcome
-    }
-
-    /// The first try, and a second beside it once it takes long. What is not needed any more is dropped, which ends it at
-    /// its endpoint, too.
-    async fn hedged(
-        &self,
-        retry: &Retry,
-        hedge: Hedge,
-        spare: &Spare,
-        endpoint: &mut InFlight,
-        tried: &mut Tried,
-        request: Outgoing,
-    ) -> Outcome {
-        let latency = &self.siblings().latency;
-        let mut first = Box::pin(self.attempt(endpoint, request, &self.timeouts, self.began));
-        if let Some(wait) = hedge.wait(latency) {
-            if let Ok(outcome) = tokio::time::timeout(wait, &mut first).await {
-                hedge.learn(latency, self.took.get());
-                return outcome;
-            }
-            if let Some((other, request)) = self.hedge(retry, spare, tried) {
-                tried.push(other.serial);
-                let (outcome, is_second) = self.race(retry, spare, first, &other, request).await;
-                let now = Instant::now();
-                hedge.learn(latency, now - self.began);
-                if is_second {
-                    self.upstream.outpaced(endpoint, now - self.began, now);
-                    *endpoint = other;
-                }
-                return outcome;
-            }
-        }
-        let outcome = first.await;
-        hedge.learn(latency, self.took.get());
-        outcome
-    }
-
-    /// Where a second try may go beside the first: to another endpoint, or nowhere.
-    fn hedge(&self, retry: &Retry, spare: &Spare, tried: &Tried) -> Option<(InFlight, Outgoing)> {
-        let now = Instant::now();
-        let request = spare.request().filter(|_| !self.is_resting(now))?;
-        let other = self.pick(&request, tried).filter(|other| !tried.contains(&other.serial))?;
-        let allowed = self.siblings().budget.take_hedge(now, hedge::SHARE, retry.budget, retry.min_per_second);
-        allowed.then_some((other, request))
-    }
-
-    /// The first good answer of two tries, or the last bad one; and whether it is the second's.
-    async fn race(
-        &self,
-        retry: &Retry,
-        spare: &Spare,
-        mut first: impl Future<Output = Outcome> + Unpin,
-        other: &InFlight,
-        mut request: Outgoing,
-    ) -> (Outcome, bool) {
-        let now = Instant::now();
-        self.siblings().retried(Reason::Hedge);
-        request.headers_mut().insert(ATTEMPT, HeaderValue::from(2));
-        let tries = self.tries.as_ref().map(|tries| tries.fork(self.hop(other), &mut request, now));
-        let left = self.left(now);
-        let mut second = Box::pin(self.attempt_with(tries.as_deref(), other, request, &left, now));
-        let is_good = |outcome: &Outcome| retry.reason(outcome, &spare.method).is_none();
-        tokio::select! {
-            outcome = &mut first => match is_good(&outcome) {
-                true => (outcome, false),
-                false => (second.await, true),
-            },
-            outcome = &mut second => match is_good(&outcome) {
-                true => {
-                    self.siblings().hedge_won();
-                    (outcome, true)
-                }
-                false => (first.await, false),
-            },
-        }
     }
 
     /// The request once more, if it may be sent again after that wait.
@@ -269,8 +203,9 @@ impl Errand<'_> {
         request: Outgoing,
         timeouts: &'a Timeouts,
         began: Instant,
+        is_silent: &'a Cell<bool>,
     ) -> impl Future<Output = Outcome> + 'a {
-        self.attempt_with(self.tries.as_deref(), endpoint, request, timeouts, began)
+        self.attempt_with(self.tries.as_deref(), endpoint, request, timeouts, began, is_silent)
     }
 
     async fn attempt_with(
@@ -280,11 +215,13 @@ impl Errand<'_> {
         request: Outgoing,
         timeouts: &Timeouts,
         began: Instant,
+        is_silent: &Cell<bool>,
     ) -> Outcome {
         self.attempts.set(self.attempts.get() + 1);
         let (connections, transport) = (self.connections, &*self.upstream.transport);
         let has_spare = self.retry.is_some();
-        let aim = Aim { connections, endpoint, transport, timeouts, began, tries, has_spare };
+        let patience = Patience::new(self.upstream, endpoint, is_silent, began);
+        let aim = Aim { connections, endpoint, transport, timeouts, began, tries, has_spare, patience: &patience };
         let uploading = self.uploading.clone();
         let outcome = match (&self.upstream.credentials, self.is_upgrade) {
             (None, false) => send(&aim, request, uploading).await,
@@ -299,14 +236,14 @@ impl Errand<'_> {
         };
         let ended = Instant::now();
         self.took.set(ended - self.began);
-        self.learn(endpoint, &outcome, began, ended - began);
+        self.learn(endpoint, &outcome, began, ended - began, patience.is_over());
         if let Some(tries) = tries {
             tries.end(self::outcome(&outcome), ended);
         }
         outcome
     }
 
-    fn learn(&self, endpoint: &InFlight, outcome: &Outcome, began: Instant, took: Duration) {
+    fn learn(&self, endpoint: &InFlight, outcome: &Outcome, began: Instant, took: Duration, is_counted: bool) {
         let status = outcome.as_ref().map_or_else(SendError::status, |sent| sent.response.status().as_u16());
         let error = outcome.as_ref().err();
         // A request that was never sent is none of the upstream's.
@@ -314,8 +251,15 @@ impl Errand<'_> {
             self.metrics.upstream_tried(&self.upstream.metrics, status, took);
         }
         let is_telling = |error: &SendError| error.is_of_endpoint() && !self.is_farewell(error) && !(self.is_clients_fault)();
-        if error.is_none_or(is_telling) {
-            self.upstream.learn(endpoint, self.admission, status, took, began);
+        match error {
+            None => {
+                endpoint.vitals.answered(began + took);
+                self.upstream.learn(endpoint, self.admission, status, took, began);
+            }
+            Some(error) if !is_telling(error) => {}
+            // Its silence was a failure already.
+            Some(SendError::Timeout(_)) if is_counted => self.upstream.learn_latency(endpoint, self.admission, status, took, began),
+            Some(_) => self.upstream.learn(endpoint, self.admission, status, took, began),
         }
     }
 

@@ -36,12 +36,18 @@ pub struct Vitals {
 struct Hot {
     flags: AtomicU32,
     in_flight: AtomicU32,
+    /// Requests that have waited for the head of an answer for longer than is usual.
+    waiting: AtomicU32,
     /// Nanoseconds, the bits of a float.
     latency: AtomicU64,
     /// When the latency was last learned.
     learned: AtomicU64,
     /// When the slow start began.
     ramp: AtomicU64,
+    /// When it last answered anything.
+    answered: AtomicU64,
+    /// When the first of those that wait began to.
+    asked: AtomicU64,
 }
 
 /// What outlier detection counts.
@@ -55,6 +61,8 @@ pub struct Failures {
     pub requests: AtomicU32,
     /// Those of them that were no 5xx.
     pub successes: AtomicU32,
+    /// Whether it is out because it answered nothing, so that an answer brings it back.
+    pub silent: AtomicBool,
     /// By how much the next ejection is longer than the first.
     pub times: AtomicU32,
     /// Ejections ever.
@@ -109,9 +117,12 @@ impl Vitals {
         let hot = Hot {
             flags: AtomicU32::new(if ramps { RAMPING } else { 0 }),
             in_flight: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
             latency: AtomicU64::new((latency.as_nanos() as f64).to_bits()),
             learned: AtomicU64::new(0),
             ramp: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
         };
         Self { born, hot: CachePadded::new(hot), failures: CachePadded::default() }
     }
@@ -199,6 +210,55 @@ impl Vitals {
     #[inline]
     pub(super) fn leave(&self) {
         self.hot.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    // === silence ===
+
+    /// Requests that have waited for the head of an answer for longer than is usual.
+    pub fn waiting(&self) -> u32 {
+        self.hot.waiting.load(Ordering::Relaxed)
+    }
+
+    /// One more, which was sent then.
+    pub(super) fn wait(&self, sent: Instant) {
+        if self.waiting() == 0 {
+            self.hot.asked.store(self.age(sent), Ordering::Relaxed);
+        }
+        self.hot.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub(super) fn wait_no_more(&self) {
+        self.hot.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It gave an answer of some kind.
+    #[inline]
+    pub fn answered(&self, now: Instant) {
+        self.hot.answered.store(self.age(now), Ordering::Relaxed);
+    }
+
+    /// For how long it has answered nothing since then.
+    pub fn silence(&self, since: Instant, now: Instant) -> Duration {
+        let since = self.age(since).max(self.hot.answered.load(Ordering::Relaxed));
+        Duration::from_nanos(self.age(now).saturating_sub(since))
+    }
+
+    /// Whether it has answered anything since then.
+    pub fn has_answered_since(&self, since: Instant) -> bool {
+        self.hot.answered.load(Ordering::Relaxed) > self.age(since)
+    }
+
+    /// What the next answer is expected to take, in nanoseconds: the latency, or as long as one was waited for in vain, so
+    /// that an endpoint that has stopped attracts less with each moment, and not only once a time-out has told.
+    #[inline]
+    pub fn expected(&self, now: Instant) -> f64 {
+        let latency = self.latency(now);
+        if self.waiting() == 0 {
+            return latency;
+        }
+        let since = self.hot.asked.load(Ordering::Relaxed).max(self.hot.answered.load(Ordering::Relaxed));
+        latency.max(self.age(now).saturating_sub(since) as f64)
     }
 
     // === latency ===
@@ -310,6 +370,25 @@ mod tests {
             vitals.learn_failure(Duration::from_millis(1), Duration::from_secs(15), now);
         }
         assert!(millis(&vitals, now) > 1_000.0, "{}", millis(&vitals, now));
+    }
+
+    #[test]
+    fn the_longer_an_answer_is_waited_for_the_less_is_expected_of_an_endpoint() {
+        let (vitals, born) = vitals();
+        let at = |after| born + Duration::from_millis(after);
+        vitals.learn(Duration::from_millis(10), at(0));
+        vitals.wait(at(100));
+        vitals.wait(at(150));
+        assert!((vitals.expected(at(105)) / 1e6 - 30.0).abs() < 1.0, "no worse than it was, as yet");
+        assert!((vitals.expected(at(600)) / 1e6 - 500.0).abs() < 0.1, "counted from the first");
+        vitals.answered(at(580));
+        assert!((vitals.expected(at(600)) / 1e6 - 30.0).abs() < 2.0, "any answer is a sign of life");
+        assert_eq!(vitals.silence(at(100), at(600)), Duration::from_millis(20));
+        vitals.wait_no_more();
+        vitals.wait_no_more();
+        assert!(vitals.expected(at(5_000)) / 1e6 < 31.0, "and nobody waits now");
+        vitals.wait(at(9_000));
+        assert_eq!(vitals.silence(at(9_000), at(9_100)), Duration::from_millis(100), "a quiet hour is no silence");
     }
 
     #[test]

@@ -174,6 +174,10 @@ fn review_health(at: &Place<'_>, health: &Health, findings: &mut Findings) {
         let at = at.key("outlier");
         positive(&at.key("interval"), outlier.interval, findings);
         positive(&at.key("base_ejection"), outlier.base_ejection, findings);
+        if outlier.base_ejection > outlier.max_ejection {
+            let want = format!("at most max_ejection, which is {}", outlier.max_ejection);
+            findings.add(Finding::new(&at.key("base_ejection"), Code::Conflict, outlier.base_ejection.to_string(), want));
+        }
     }
 }
 

@@ -204,6 +204,9 @@ pub struct Outlier {
     pub consecutive_5xx: u32,
     /// Failures in a row that are a gateway's: 502, 503, 504, no connection, no answer in time; 0 for never.
     pub consecutive_gateway: u32,
+    /// With two or more requests waiting for this long, or for ten times as long as its answers take where that is more,
+    /// and no answer of any kind while others answer, an endpoint goes out. Its next answer brings it back. `0s` for never.
+    pub silence: Period,
     /// Whether success rates are compared: of five or more endpoints with 100 requests in an interval each, those that are
     /// 1.9 standard deviations and 5 % below the mean go out.
     pub success_rate: bool,
@@ -427,6 +430,7 @@ impl Default for Outlier {
         Outlier {
             consecutive_5xx: 5,
             consecutive_gateway: 5,
+            silence: Period::secs(1),
             success_rate: true,
             interval: Period::secs(10),
             base_ejection: Period::secs(30),

@@ -32,6 +32,7 @@ pub fn outlier(configured: &document::Outlier) -> Outlier {
     Outlier {
         consecutive_5xx: configured.consecutive_5xx,
         consecutive_gateway: configured.consecutive_gateway,
+        silence: configured.silence.into(),
         success_rate: configured.success_rate,
         interval: configured.interval.into(),
         base_ejection: configured.base_ejection.into(),

@@ -1,4 +1,5 @@
-//! The one of two with less latency times load: (requests in flight + 1) × the peak-sensitive mean of its latency. The two
+//! The one of two with less latency times load: (requests in flight + 1) × the peak-sensitive mean of its latency, or
+//! the time that it has answered nothing though it was asked. The two
 //! are drawn by weight, and a request in flight counts less at an endpoint that is heavier than the mean; so weights count
 //! for an idle upstream as they do for a busy one.
 
@@ -12,7 +13,7 @@ pub fn pick(candidates: &Candidates<'_>, weighted: &Weighted) -> Option<usize> {
         || weighted.draw(),
         |member| {
             let vitals = &member.endpoint.vitals;
-            (f64::from(vitals.in_flight()) * member.load + 1.0) * vitals.latency(now)
+            (f64::from(vitals.in_flight()) * member.load + 1.0) * vitals.expected(now)
         },
     )
 }
