@@ -183,6 +183,11 @@ impl Balancer {
         self.settings.algorithm == Algorithm::PeakEwma
     }
 
+    /// Whether requests that are alike are kept together.
+    pub fn hashes(&self) -> bool {
+        matches!(self.settings.algorithm, Algorithm::RingHash | Algorithm::Maglev)
+    }
+
     /// What its endpoints share.
     pub fn siblings(&self) -> &Arc<Siblings> {
         &self.siblings

@@ -108,8 +108,13 @@ impl Outlier {
     pub(super) fn count_silence(&self, balancer: &Balancer, endpoint: &Endpoint, now: Instant) {
         self.count_failure(balancer, endpoint, 504, now);
         if endpoint.vitals.waiting() >= 2 {
-            self.eject(balancer, endpoint, Reason::Silence, now);
+            self.eject_silent(balancer, endpoint, now);
         }
+    }
+
+    /// Takes out an endpoint that answers nothing, not even what another one has answered meanwhile.
+    pub(super) fn eject_silent(&self, balancer: &Balancer, endpoint: &Endpoint, now: Instant) {
+        self.eject(balancer, endpoint, Reason::Silence, now);
     }
 
     #[cold]

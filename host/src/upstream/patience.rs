@@ -1,6 +1,6 @@
 //! How long a try waits for the head of an answer before its endpoint is doubted. One that waits for longer than is usual
 //! counts against the endpoint in the balancer's eyes; one that waits for far longer, where the endpoint has answered nobody
-//! and others do answer, is a failure, and whoever can asks another endpoint. What the time-outs are is in `send`.
+//! and others are not silent, too, is a failure, and whoever can asks another endpoint. What the time-outs are is in `send`.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -84,7 +84,8 @@ impl<'a> Patience<'a> {
         let ready = in_turn.filter(|other| other.serial != self.endpoint.serial && other.vitals.flags().is_ready());
         let (mut answer, mut latencies, mut count) = (Others::Silent, 0.0, 0);
         for other in ready.take(OTHERS) {
-            if other.vitals.has_answered_since(since) {
+            // One that nobody waits for is taken to be well: without that, a lone request would have no other to go to.
+            if other.vitals.waiting() == 0 || other.vitals.has_answered_since(since) {
                 answer = Others::Answer;
             }
             latencies += other.vitals.latency(now);
@@ -168,9 +169,15 @@ mod tests {
         endpoints[1].vitals.answered(now);
     }
 
+    /// Somebody waits at the others, too.
+    fn others_are_asked(waiting: &Waiting) {
+        waiting.group.endpoints[1..].iter().for_each(|endpoint| endpoint.vitals.wait(waiting.sent));
+    }
+
     #[test]
     fn two_who_wait_in_vain_while_others_answer_are_enough() {
         let waiting = Waiting::new();
+        others_are_asked(&waiting);
         assert_eq!(waiting.wait(2, 990, other_answers), 0, "not yet");
         assert!(!waiting.is_out());
         assert_eq!(waiting.wait(2, 1_100, other_answers), 2);
@@ -193,8 +200,11 @@ mod tests {
     #[test]
     fn where_all_are_silent_nobody_is_to_blame() {
         let waiting = Waiting::new();
+        others_are_asked(&waiting);
         assert_eq!(waiting.wait(5, 10_000, |_, _| {}), 0);
         assert!(!waiting.is_out());
+        let waiting = Waiting::new();
+        assert_eq!(waiting.wait(5, 1_100, |_, _| {}), 5, "but those whom nobody asks are not silent");
     }
 
     #[test]

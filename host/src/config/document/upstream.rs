@@ -205,7 +205,9 @@ pub struct Outlier {
     /// Failures in a row that are a gateway's: 502, 503, 504, no connection, no answer in time; 0 for never.
     pub consecutive_gateway: u32,
     /// With two or more requests waiting for this long, or for ten times as long as its answers take where that is more,
-    /// and no answer of any kind while others answer, an endpoint goes out. Its next answer brings it back. `0s` for never.
+    /// and no answer of any kind while others are not silent, an endpoint goes out. Its next answer brings it back. `0s` for never.
+    /// One request is enough where it may be repeated and another endpoint, asked as well, has answered it; that is not done
+    /// where a hash keeps sessions together.
     pub silence: Period,
     /// Whether success rates are compared: of five or more endpoints with 100 requests in an interval each, those that are
     /// 1.9 standard deviations and 5 % below the mean go out.

@@ -95,7 +95,8 @@ impl First<'_> {
     /// Where a second try may go beside one at a silent endpoint.
     fn elsewhere(&self, tried: &Tried) -> Option<Second> {
         let errand = self.errand;
-        if errand.is_upgrade || !self.retry.may_double(&self.spare.method) {
+        // A session that is kept at one endpoint may be unknown at another.
+        if errand.is_upgrade || errand.upstream.balancer.hashes() || !self.retry.may_double(&self.spare.method) {
             return None;
         }
         let request = errand.repeat(self.retry, self.spare, Reason::Silence, Duration::ZERO)?;
@@ -116,8 +117,11 @@ impl First<'_> {
         if !is_second {
             return (outcome, None);
         }
-        let now = Instant::now();
-        self.errand.upstream.outpaced(self.endpoint, now - self.errand.began, now);
+        let (upstream, now) = (self.errand.upstream, Instant::now());
+        upstream.outpaced(self.endpoint, now - self.errand.began, now);
+        if why == Reason::Silence && outcome.is_ok() {
+            upstream.outlier.eject_silent(&upstream.balancer, self.endpoint, now);
+        }
         (outcome, Some(other))
     }
 
