@@ -11,8 +11,9 @@ fn upstream(settings: &str, endpoints: &[String]) -> String {
     format!("upstreams: [{{name: group, {settings} endpoints: [{}]}}]\nroutes: [{{name: all, upstream: group}}]\n", endpoints.join(", "))
 }
 
-/// A client's pause between two requests, for each client: the load is the same however many there are.
-const PAUSE: Duration = Duration::from_millis(3);
+/// A client's pause between two requests, for each client: the load is the same however many there are, and so low that
+/// a hiccup of the machine does not make the good endpoint look worse than the slow one.
+const PAUSE: Duration = Duration::from_millis(6);
 
 /// Stretches of time, as clients saw them.
 struct Table {
@@ -42,7 +43,7 @@ impl Table {
         // Retries make good what is no answer and a 503, but not a 500: that takes five in a row, and some more under way.
         assert!(turmoil.errors <= 20, "few notice: {turmoil:?}");
         assert_eq!(after.errors, 0, "after ejection, nobody does");
-        assert!(after.requests > 500, "under load: {after:?}");
+        assert!(after.requests > 200, "under load: {after:?}");
         assert!(after.p99 <= calm.p99 * 2, "the slow one is left alone, too: {after:?} beside {calm:?}");
         assert_eq!(recovery.errors, 0, "nor does anybody when they come back");
     }
