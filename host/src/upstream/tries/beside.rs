@@ -59,9 +59,9 @@ impl First<'_> {
         moved
     }
 
-    async fn begin(&self, request: Outgoing, is_silent: &Cell<bool>) -> Outcome {
+    fn begin<'b>(&'b self, request: Outgoing, is_silent: &'b Cell<bool>) -> impl Future<Output = Outcome> + 'b {
         let Errand { timeouts, began, .. } = self.errand;
-        self.errand.attempt(self.endpoint, request, timeouts, *began, is_silent).await
+        self.errand.attempt(self.endpoint, request, timeouts, *began, is_silent)
     }
 
     /// Goes on with the first try until its endpoint is doubted, and from then on with a second beside it, if there may be
