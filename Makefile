@@ -39,6 +39,9 @@ PROVIDER = $(or $(CARGO_TARGET_DIR),target)/identity-provider
 TOOLS = $(or $(CARGO_TARGET_DIR),target)/tools
 # Makes requests of the admin API's description (PyPI).
 SCHEMATHESIS = $(or $(CARGO_TARGET_DIR),target)/schemathesis
+# What plugins in JavaScript and Python are built with (npm, PyPI), at the versions that their SDKs pin.
+JS_SDK = $(or $(CARGO_TARGET_DIR),target)/js-sdk
+PYTHON_SDK = $(or $(CARGO_TARGET_DIR),target)/python-sdk
 
 setup-tests:
 	@command -v npm >/dev/null || { echo "== installing node and npm (a real identity provider for the tests)"; apt-get update -q && apt-get install -y -q nodejs npm; }
@@ -61,3 +64,13 @@ setup-tests:
 		{ python3 -m venv $(SCHEMATHESIS) 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv && python3 -m venv $(SCHEMATHESIS); }; } \
 		&& $(SCHEMATHESIS)/bin/pip install -q --disable-pip-version-check -r tests/schemathesis/requirements.txt \
 		&& cp tests/schemathesis/requirements.txt $(SCHEMATHESIS)/; }
+	@mkdir -p $(JS_SDK) && cmp -s plugins-sdk/js/package-lock.json $(JS_SDK)/package-lock.json || { \
+		echo "== installing what plugins in JavaScript are built with into $(JS_SDK)"; \
+		cp plugins-sdk/js/package*.json $(JS_SDK)/ && npm ci --silent --no-audit --no-fund --prefix $(JS_SDK) || { rm -f $(JS_SDK)/package-lock.json; exit 1; }; }
+	@test -d plugins-sdk/js/node_modules || ln -sfn $(abspath $(JS_SDK))/node_modules plugins-sdk/js/node_modules
+	@cmp -s plugins-sdk/python/requirements.txt $(PYTHON_SDK)/requirements.txt || { \
+		echo "== installing what plugins in Python are built with into $(PYTHON_SDK)"; \
+		rm -rf $(PYTHON_SDK); \
+		{ python3 -m venv $(PYTHON_SDK) 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv && python3 -m venv $(PYTHON_SDK); }; } \
+		&& $(PYTHON_SDK)/bin/pip install -q --disable-pip-version-check -r plugins-sdk/python/requirements.txt \
+		&& cp plugins-sdk/python/requirements.txt $(PYTHON_SDK)/; }

@@ -10,7 +10,7 @@ mod phases;
 
 use std::{path::PathBuf, pin::Pin, sync::Arc};
 
-use gatehouse_tests::guests;
+use gatehouse_tests::{authored, guests};
 
 use house::House;
 
@@ -103,4 +103,14 @@ async fn conform(language: &Language) {
 #[tokio::test]
 async fn rust() {
     conform(&Language { name: "Rust", component: guests::conformance, settings: "" }).await;
+}
+
+#[tokio::test]
+async fn javascript() {
+    conform(&Language { name: "JavaScript", component: || authored::javascript("tests/conformance/js"), settings: "" }).await;
+}
+
+#[tokio::test]
+async fn python() {
+    conform(&Language { name: "Python", component: || authored::python("tests/conformance/python"), settings: "" }).await;
 }

@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: a real gateway process, origins that record every byte, clients that send
 //! exact bytes. Nothing here knows the gateway's code; it knows its outer contract only.
 
+pub mod authored;
 pub mod bombs;
 pub mod client;
 pub mod clock;

@@ -15,6 +15,8 @@ use crate::plugin::inspect::{self, Malformed};
 use super::language::{self, LANGUAGES, Language};
 use super::section;
 
+pub mod js;
+pub mod python;
 pub mod rust;
 
 /// The file in a project with the JSON Schema of the plugin's configuration.

@@ -12,12 +12,16 @@ export class CapabilityError extends Error {
   }
 }
 
+/** A case as the contract writes it. The engine throws an error whose message is one. */
+const WORD = /^[a-z]+(-[a-z]+)*$/;
+
 /** Calls, and throws what the call refuses. */
 export function raising<Value>(call: () => Value): Value {
   try {
     return call();
   } catch (thrown) {
-    throw typeof thrown === "string" ? new CapabilityError(thrown) : thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    throw WORD.test(message) ? new CapabilityError(message) : thrown;
   }
 }
 

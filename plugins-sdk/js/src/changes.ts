@@ -116,6 +116,12 @@ export class Changes {
     return this;
   }
 
+  /** Adds a header line to whatever response comes back. */
+  onResponseAddHeader(name: string, value: Bytes): this {
+    this.#response.addHeader(name, value);
+    return this;
+  }
+
   /** Is handed back as `Response.state`; 64 KiB at most. */
   state(state: Bytes): this {
     this.#state = encode(state);

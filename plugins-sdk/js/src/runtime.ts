@@ -4,6 +4,7 @@ import { encode } from "./bytes.ts";
 import { Changes, ResponseChanges } from "./changes.ts";
 import { rawNeeds } from "./needs.ts";
 import type { Definition, Plugin } from "./plugin.ts";
+import { seed } from "./random.ts";
 import { Reply } from "./reply.ts";
 import { Request } from "./request.ts";
 import { Response } from "./response.ts";
@@ -28,6 +29,7 @@ export function exportsOf(make: Definition<never>, lines: LineTable) {
     },
 
     onRequest(raw: wit.Request): wit.RequestVerdict {
+      seed();
       const verdict = plugin.onRequest?.(new Request(raw, needs.requestHeaders)) ?? new Changes();
       if (verdict instanceof Changes) return { tag: "next", val: verdict.raw() };
       if (verdict instanceof Reply) return { tag: "respond", val: verdict.raw };
@@ -39,6 +41,7 @@ export function exportsOf(make: Definition<never>, lines: LineTable) {
     },
 
     onResponse(raw: wit.Response): wit.ResponseVerdict {
+      seed();
       const verdict = plugin.onResponse?.(new Response(raw, needs.responseHeaders)) ?? new ResponseChanges();
       if (verdict instanceof ResponseChanges) return { tag: "next", val: verdict.edits };
       if (verdict instanceof Reply) return { tag: "respond", val: verdict.raw };

@@ -104,6 +104,11 @@ class Changes:
         self._response.set_header(name, value)
         return self
 
+    def on_response_add_header(self, name: str, value: Value) -> Self:
+        """Adds a header line to whatever response comes back."""
+        self._response.add_header(name, value)
+        return self
+
     def state(self, state: Value) -> Self:
         """Is handed back as `Response.state`; 64 KiB at most."""
         self._state = encoded(state)

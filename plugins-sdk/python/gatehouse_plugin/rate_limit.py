@@ -1,7 +1,7 @@
 """Token buckets and places, exact over all workers of this gateway. Grant: `rate-limit`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wit_world.imports import rate_limit as _wit
 
@@ -44,7 +44,7 @@ class Charge:
     """One of several takes."""
 
     policy: Policy
-    key: Key = CLIENT
+    key: Key = field(default_factory=_wit.Key_Client)
     cost: int = 1
 
 

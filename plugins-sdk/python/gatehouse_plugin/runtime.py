@@ -1,6 +1,7 @@
 """The world's exports, on top of the plugin that was exported. What an author raises becomes a fault that names the line."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -66,6 +67,7 @@ class WitWorld:
     @_guarded
     def configure(self, document: str) -> wit.Needs:
         kind = _exported()
+        _reseed()
         configured = kind()
         configured.config = config.read(kind.Config, json.loads(document))
         configured.setup()
@@ -105,6 +107,12 @@ class WitWorld:
     @_guarded
     def on_response_body(self, chunk: bytes, last: bool) -> wit.ChunkVerdict:
         return _chunk("on_response_body", _configured().on_response_body(chunk, last))
+
+
+def _reseed() -> None:
+    """The module `random` was seeded when it was imported, by the build: every instance would draw the same numbers."""
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
 
 
 def _configured() -> Plugin:
