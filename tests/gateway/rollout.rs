@@ -162,6 +162,64 @@ async fn a_plugin_may_come_by_upload_alone() {
 }
 
 #[tokio::test]
+async fn a_gateway_starts_without_the_first_version_of_a_plugin_that_no_route_uses_yet() {
+    let origin = Origin::saying("through").await;
+    let uploaded = config(&origin).replace("{file: $DIR/guest.wasm}", "{uploaded: true}").replace("[{plugin: guest}]", "[]");
+    let gateway = Gateway::start(&uploaded).await;
+    let route = json!({"match": [{"path": {"prefix": "/guest"}}], "chain": [{"plugin": "guest"}], "upstream": "origin"});
+    let early = gateway.api_send("PUT", "/v1/routes/guest", &route).await;
+    assert!(early.status == 422 && early.text().contains("gatehouse plugin push guest FILE"), "{}", early.text());
+    assert_eq!(gateway.api(request("POST", "/v1/plugins/guest/versions").body(version("plain", "first"))).await.status, 201);
+    assert_eq!(gateway.api_send("PUT", "/v1/routes/guest", &route).await.status, 201);
+    assert_eq!(label(&gateway.get("/guest").await), "first");
+    let gateway = gateway.kill_and_start_again().await;
+    assert_eq!(label(&gateway.get("/guest").await), "first");
+}
+
+#[tokio::test]
+async fn many_uploads_leave_what_serves_alone() {
+    let site = Site::start(version("plain", "one")).await;
+    for upload in 2..=30 {
+        assert_eq!(site.pushed(renamed(&version("plain", "two"), &upload.to_string())).await, upload);
+        assert_eq!(site.view().await["stable"]["version"], 1, "after {upload} versions");
+    }
+    assert_eq!(site.label("10.0.0.1").await, "one", "nobody rolled anything out");
+    let kept: Vec<_> = site.view().await["versions"].as_array().expect("a list").iter().map(|one| one["version"].as_u64()).collect();
+    assert_eq!((kept.len(), kept[0], kept[1]), (20, Some(1), Some(12)), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_version_without_a_part_can_be_deleted() {
+    let site = Site::start(version("plain", "one")).await;
+    let (two, three) = (site.pushed(version("plain", "two")).await, site.pushed(version("plain", "three")).await);
+    let delete = |plugin: &str, version: u64| {
+        let target = format!("/v1/plugins/{plugin}/versions/{version}");
+        let gateway = &site.gateway;
+        async move { gateway.api_delete(&target).await }
+    };
+    site.promote(two).await;
+    site.roll_out(json!({"version": three, "weight": 5})).await;
+    for version in 1..=3 {
+        assert_eq!(delete("guest", version).await.status, 409, "{version} is declared and served before, serves, or is tried");
+    }
+    assert_eq!(site.gateway.api_delete("/v1/plugins/guest/rollout").await.status, 200);
+    assert_eq!((delete("guest", three).await.status, delete("guest", three).await.status), (204, 404));
+    let gone = site.gateway.api_send("PUT", "/v1/plugins/guest/rollout", &json!({"version": three})).await;
+    assert!(gone.status == 422 && gone.text().contains("no version 3"), "{}", gone.text());
+    assert_eq!(site.pushed(version("plain", "three")).await, 4, "a number comes once");
+    assert_eq!(site.label("10.0.0.1").await, "two");
+
+    let unused = site.gateway.api(request("POST", "/v1/plugins/unused/versions").body(version("plain", "unused"))).await;
+    assert_eq!(unused.status, 201, "{}", unused.text());
+    let modules = || std::fs::read_dir(site.gateway.folder().join("data/modules")).expect("a folder").count();
+    let before = modules();
+    assert_eq!(delete("unused", 1).await.status, 204, "no configuration names it");
+    assert_eq!(site.gateway.api_get("/v1/plugins/unused").await.status, 404);
+    assert_eq!(modules(), before - 1, "its file is gone");
+    assert_eq!((delete("nobody", 1).await.status, delete("guest", 0).await.status), (404, 404));
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_version_is_refused_with_the_reason() {
     let site = Site::start(version("plain", "one")).await;
     let check = |component: Vec<u8>, said: &'static str| {

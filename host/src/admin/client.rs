@@ -52,7 +52,7 @@ pub enum Content {
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The gateway cannot be reached.
-    #[error("no admin API at {url}: {cause}")]
+    #[error("no admin API at {url}: {cause}; --admin or GATEHOUSE_ADMIN says where it is")]
     Unreachable {
         /// Where it should be.
         url: Uri,

@@ -14,7 +14,7 @@ use crate::rollout::signature::{self, Signed};
 use crate::rollout::view::{PluginView, Summary};
 use crate::rollout::{RolloutError, Uploaded};
 
-use super::content::{Content, Created, Described, Json, NoBody, NoQuery, read_whole};
+use super::content::{Content, Created, Described, Json, NoBody, NoContent, NoQuery, read_whole};
 use super::operation::{Call, Operation};
 use super::problem::{Invalid, Problem};
 use super::scope::Scope;
@@ -47,6 +47,13 @@ pub fn operations() -> Vec<Operation> {
             upload,
         )
         .limit(MAX_BYTES as u64),
+        Operation::new(
+            Method::DELETE,
+            "/v1/plugins/{name}/versions/{version}",
+            plugin,
+            "Deletes a version that neither serves nor served before nor is tried; of a plugin that the configuration does not name, any.",
+            delete,
+        ),
         Operation::new(
             Method::PUT,
             "/v1/plugins/{name}/rollout",
@@ -84,6 +91,21 @@ async fn upload(call: Call<NoQuery, Component>) -> Result<Created<Uploaded>, Pro
         let key = admin.current.load().signatures.check(&name, &bytes, signature.as_deref())?;
         let signed = Signed { by: key.map(|key| key.to_string()), signature: signature.filter(|signature| signature::is_one(signature)) };
         Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed, &by)?))
+    })
+    .await
+}
+
+async fn delete(call: Call) -> Result<NoContent, Problem> {
+    let (name, version, by) = (call.name().to_owned(), call.parameter(1).to_owned(), call.by());
+    let version = version.parse().map_err(|_| Problem::not_found(format!("{version:?} is not the number of a version.")))?;
+    let admin = call.admin;
+    blocking(move || {
+        let is_named = admin.current.load().standings.contains_key(&name);
+        let deleted = admin.builder.rollouts.delete(&admin.builder.loader, &name, version, is_named, &by);
+        deleted.map(|()| NoContent).map_err(|error| match error {
+            RolloutError::UnknownVersion { .. } => Problem::not_found(sentence(&error)),
+            error => error.into(),
+        })
     })
     .await
 }
@@ -167,6 +189,7 @@ impl From<RolloutError> for Problem {
             RolloutError::Configured { config, refusal } => {
                 wrong("config", config, &format!("a configuration that it takes, but {refusal}"), &error)
             }
+            RolloutError::HasPart(_) => Problem::conflict("in_use", sentence(&error)),
             RolloutError::Stable(_) => Problem::conflict("already_stable", sentence(&error)),
             RolloutError::NothingBefore(_) => Problem::conflict("nothing_before", sentence(&error)),
             RolloutError::NoCandidate(_) => Problem::conflict("no_candidate", sentence(&error)),

@@ -261,7 +261,7 @@ fn own(token: &str) -> Result<Kept, TokensError> {
     if token.len() < SHORTEST {
         return Err(TokensError::Short(token.len()));
     }
-    let created = text::Timestamp(SystemTime::now());
+    let created = text::Timestamp::now();
     let shown = Token { id: "given".into(), name: "operator".into(), scopes: Scope::ALL.to_vec(), created, expires: None };
     Ok(Kept { token: Arc::new(shown), sha256: text::Sha256(Sha256::digest(token).into()) })
 }
@@ -279,6 +279,6 @@ fn generate(name: &str, mut scopes: Vec<Scope>, expires: Option<text::Timestamp>
     };
     scopes.sort();
     scopes.dedup();
-    let shown = Token { id, name: name.into(), scopes, created: text::Timestamp(SystemTime::now()), expires };
+    let shown = Token { id, name: name.into(), scopes, created: text::Timestamp::now(), expires };
     Ok((Kept { token: Arc::new(shown), sha256: text::Sha256(Sha256::digest(&token).into()) }, token))
 }

@@ -178,14 +178,26 @@ fn push(arguments: &PushArgs) -> Result<String, String> {
     let version = arguments.admin.client()?.send(Method::POST, &path(&arguments.name, "/versions"), content);
     let version = version.map_err(|error| error.to_string())?;
     let imports = texts(&version["imports"]);
+    let serves = serving_now(&arguments.admin, &arguments.name) == version["version"].as_u64();
+    let next = match serves {
+        true => "serves already",
+        false => "is ready; it serves nobody until it is rolled out:",
+    };
+    let command =
+        if serves { String::new() } else { format!("  gatehouse plugin rollout {} {} --weight 5\n", arguments.name, version["version"]) };
     Ok(format!(
-        "{name} version {number} is ready; it serves nobody until it is rolled out:\n  gatehouse plugin rollout {name} {number} --weight 5\n\
-         sha256 {sha256}\nimports {imports}",
+        "{name} version {number} {next}\n{command}sha256 {sha256}\nimports {imports}",
         name = arguments.name,
         number = version["version"],
         sha256 = version["sha256"].as_str().unwrap_or_default(),
         imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") },
     ))
+}
+
+/// The version that serves, if that can be had.
+fn serving_now(admin: &AdminArgs, name: &str) -> Option<u64> {
+    let view = admin.client().ok()?.send(Method::GET, &path(name, ""), Content::None).ok()?;
+    view["stable"]["version"].as_u64()
 }
 
 fn list(arguments: &ListArgs) -> Result<String, String> {

@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -229,6 +229,14 @@ impl Display for PublicKey {
 }
 
 // === impl Timestamp ===
+
+impl Timestamp {
+    /// The moment, to the second.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()))
+    }
+}
 
 impl FromStr for Timestamp {
     type Err = String;

@@ -3,7 +3,6 @@
 //! in one queue with reloads, so that they never race.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use sha2::{Digest, Sha256 as Hash};
 use tokio::sync::{mpsc, oneshot};
@@ -222,7 +221,7 @@ fn whole(state: &State, made: &Arc<Made>, builder: &Builder, current: &Snapshot)
 fn remember(state: &State, candidate: &Candidate, by: &str, action: &str) -> Result<(), StoreError> {
     let revision = Revision {
         number: candidate.snapshot.revision,
-        at: Timestamp(SystemTime::now()),
+        at: Timestamp::now(),
         by: by.to_owned(),
         action: action.to_owned(),
         files: state.declared.digest(),

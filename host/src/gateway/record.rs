@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::prepare::Prepared;
 use super::resources::Resources;
@@ -92,7 +91,7 @@ fn add_revision(
 ) -> Result<(), StoreError> {
     let revision = Revision {
         number: prepared.snapshot.revision,
-        at: Timestamp(SystemTime::now()),
+        at: Timestamp::now(),
         by: FILES.into(),
         action: action.into(),
         files: prepared.digest,

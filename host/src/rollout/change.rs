@@ -99,6 +99,28 @@ impl Rollouts {
         })
     }
 
+    /// Takes away a version that has no part. Where the configuration does not name the plugin, any version.
+    pub fn delete(&self, loader: &Loader, plugin: &str, version: u64, is_named: bool, by: &str) -> Result<(), RolloutError> {
+        let deed = Deed { by, action: format!("delete version {version} of plugin {plugin}") };
+        self.change(loader, plugin, Urgency::None, Some(deed), |record, declared| {
+            let unknown = || RolloutError::UnknownVersion { plugin: plugin.to_owned(), version };
+            let sha256 = record.version(version).ok_or_else(unknown)?.sha256;
+            let candidate = record.candidate.as_ref().map(|terms| terms.version);
+            let parts = [stable(record, declared), record.previous, candidate];
+            if parts.contains(&Some(version)) && is_named || declared.map(Sha256::from) == Some(sha256) {
+                return Err(RolloutError::HasPart(version));
+            }
+            record.delete(version);
+            Ok(())
+        })?;
+        let mut plugins = self.plugins.lock();
+        // Its record stays, so that no number comes again.
+        if !is_named && plugins.get(plugin).is_some_and(|managed| managed.record.versions.is_empty()) {
+            plugins.remove(plugin);
+        }
+        Ok(())
+    }
+
     /// Sets the seats of a plugin anew, as its versions stand.
     pub fn settle(&self, loader: &Loader, plugin: &str) -> Result<(), RolloutError> {
         self.change(loader, plugin, Urgency::High, None, |_, _| Ok(()))
@@ -188,7 +210,7 @@ impl Rollouts {
             // Within the change, so that none before it takes the file away as one that no version needs.
             modules::write(self.store()?, Sha256Digest(sha256.0), bytes)?;
             if record.with(sha256).is_none() {
-                let number = record.add(version.clone());
+                let number = record.add(version.clone(), declared.map(Sha256::from));
                 if stable(record, declared).is_none() {
                     choose(record, number, declared);
                 }
@@ -224,8 +246,14 @@ impl Rollouts {
             let kept_terms = record.candidate == before.record.candidate;
             let known = self.plugins.lock().get(plugin).and_then(|managed| managed.comparison.clone()).filter(|_| kept_terms);
             let comparison = comparison(&record, known);
-            let versions = self.versions(loader, plugin, &record, digest, comparison.as_ref())?;
-            let lineups = before.seats.iter().map(|seat| versions.lineup(loader, seat)).collect::<Result<Vec<_>, _>>()?;
+            // The last version of a plugin that nobody uses may go.
+            let serves_nobody = before.seats.is_empty() && digest.is_none() && stable(&record, digest).is_none();
+            let lineups = if serves_nobody {
+                Vec::new()
+            } else {
+                let versions = self.versions(loader, plugin, &record, digest, comparison.as_ref())?;
+                before.seats.iter().map(|seat| versions.lineup(loader, seat)).collect::<Result<_, _>>()?
+            };
             warm(loader, &before.seats, &lineups);
             let deed = deed.as_ref().filter(|_| record != before.record);
             let kept = match (self.keep(plugin, &record, deed), urgency) {

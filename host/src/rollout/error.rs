@@ -53,6 +53,9 @@ pub enum RolloutError {
     /// The version serves already.
     #[error("version {0} is the stable one")]
     Stable(u64),
+    /// The version serves, served before, is being tried, or is what the configuration declares.
+    #[error("version {0} is in use: it serves, served before or is being tried, or the configuration declares it")]
+    HasPart(u64),
     /// There is nothing to go back to.
     #[error("plugin {0} has no candidate and no version before the stable one")]
     NothingBefore(String),

@@ -1,8 +1,6 @@
 //! What is remembered of a plugin: its versions, which of them serves, and what became of those that were tried.
 //! The same types tell the admin API.
 
-use std::time::SystemTime;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +185,7 @@ impl Outcome {
 
 /// The moment, to the second.
 pub fn now() -> Timestamp {
-    Timestamp(SystemTime::now())
+    Timestamp::now()
 }
 
 fn all() -> f64 {
@@ -216,14 +214,16 @@ impl Record {
         self.version(number).map(|version| Sha256Digest(version.sha256.0))
     }
 
-    /// Adds a version and gives it the next number. The oldest that nothing points at may go for it.
-    pub fn add(&mut self, mut version: Version) -> u64 {
+    /// Adds a version and gives it the next number. The oldest that nothing points at may go for it, which the declared
+    /// component is not.
+    pub fn add(&mut self, mut version: Version, declared: Option<Sha256>) -> u64 {
         self.last += 1;
         version.version = self.last;
         self.versions.push(version);
         let pinned = [self.choice.as_ref().map(|choice| choice.version), self.previous, self.candidate.as_ref().map(|terms| terms.version)];
         let last = self.last;
-        let idle = |version: &Version| version.version != last && !pinned.contains(&Some(version.version));
+        let idle =
+            |version: &Version| version.version != last && !pinned.contains(&Some(version.version)) && Some(version.sha256) != declared;
         while self.versions.len() > MOST_VERSIONS {
             let Some(oldest) = self.versions.iter().position(idle) else { break };
             self.versions.remove(oldest);
@@ -239,6 +239,15 @@ impl Record {
         }
     }
 
+    /// Takes a version away, with any part that it has.
+    pub fn delete(&mut self, number: u64) {
+        self.versions.retain(|version| version.version != number);
+        self.choice.take_if(|choice| choice.version == number);
+        self.previous.take_if(|previous| *previous == number);
+        self.candidate.take_if(|terms| terms.version == number);
+        self.watched.take_if(|terms| terms.version == number);
+    }
+
     /// Notes the end of a rollout.
     pub fn end(&mut self, version: u64, outcome: Outcome, reason: impl Into<String>, at: Timestamp) {
         self.ended.push(Ended { version, outcome, reason: reason.into(), at });
@@ -249,6 +258,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn version(byte: u8) -> Version {
@@ -268,14 +279,18 @@ mod tests {
     #[test]
     fn versions_have_rising_numbers_and_the_oldest_idle_one_goes() {
         let mut record = Record::default();
-        assert_eq!(record.add(version(1)), 1);
+        assert_eq!(record.add(version(1), None), 1);
         record.choice = Some(Choice { version: 1, over: None });
         for byte in 2..=22 {
-            record.add(version(byte));
+            record.add(version(byte), Some(Sha256([2; 32])));
         }
         let numbers: Vec<u64> = record.versions.iter().map(|version| version.version).collect();
         assert_eq!(numbers.len(), MOST_VERSIONS);
-        assert_eq!((numbers[0], numbers[1], *numbers.last().unwrap()), (1, 4, 22), "1 serves, so 2 and 3 went: {numbers:?}");
+        assert_eq!(
+            (numbers[0], numbers[1], numbers[2], *numbers.last().unwrap()),
+            (1, 2, 5, 22),
+            "1 serves and 2 is declared, so 3 and 4 went: {numbers:?}"
+        );
     }
 
     #[test]

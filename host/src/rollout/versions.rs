@@ -60,7 +60,7 @@ impl Rollouts {
         let (bytes, artifact) = (declared.bytes(plugin)?, loader.known(declared.digest));
         let imports = artifact.map(|artifact| artifact.imports.clone()).unwrap_or_default();
         modules::write(self.store()?, declared.digest, &bytes)?;
-        record.add(Version {
+        let version = Version {
             version: 0,
             sha256: declared.digest.into(),
             size: bytes.len() as u64,
@@ -69,7 +69,8 @@ impl Rollouts {
             signed_by: None,
             signature: declared.signature.clone(),
             created: now(),
-        });
+        };
+        record.add(version, Some(declared.digest.into()));
         Ok(())
     }
 

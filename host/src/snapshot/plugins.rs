@@ -178,12 +178,17 @@ impl<'a> Loading<'a> {
                 plugin.name.as_str(),
                 format!("a version that can be read, but {error}"),
             )),
-            None if self.unknown_is_wrong => {
-                let want = format!("a version: `gatehouse plugin push {} FILE`", plugin.name);
+            // Whoever brings the first version in needs a gateway that runs.
+            None if self.unknown_is_wrong && self.is_used(&plugin.name) => {
+                let want = format!("a version before a route uses it: `gatehouse plugin push {} FILE`", plugin.name);
                 Err(Finding::new(path.clone().key("source").key("uploaded"), Code::Missing, "no version", want))
             }
             None => Ok(None),
         }
+    }
+
+    fn is_used(&self, plugin: &str) -> bool {
+        self.document.routes.iter().flat_map(|route| &route.chain).any(|step| step.plugin == plugin)
     }
 
     /// The version that serves: what is declared, unless another one was chosen.

@@ -2,8 +2,6 @@
 //! an entry in the middle without it showing; the digest of the last one also goes to the diagnostic log, against which
 //! an end that was cut off shows. The oldest entries go, and the digest of the last of them stays.
 
-use std::time::SystemTime;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256 as Hash};
@@ -96,7 +94,8 @@ impl Writing {
     pub fn audit(&self, by: &str, action: &str, revision: Option<u64>, changes: Option<Sha256>) -> Result<(), StoreError> {
         let last = self.last::<Entry>()?.map(|(_, last)| last);
         let (sequence, previous) = last.map_or((1, NOTHING), |last| (last.deed.sequence + 1, last.hash));
-        let at = whole_second(SystemTime::now());
+        // What is hashed has to read as it was written, and a timestamp is written to the second.
+        let at = Timestamp::now();
         let deed = Deed { sequence, at, by: by.to_owned(), action: action.to_owned(), revision, changes, previous };
         let hash = deed.hash();
         tracing::info!(sequence, by, action, revision, %hash, "audit");
@@ -139,12 +138,6 @@ impl Verdict {
         }
         self.hash = entry.hash;
     }
-}
-
-/// What is hashed has to read as it was written, and a timestamp is written to the second.
-fn whole_second(time: SystemTime) -> Timestamp {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redb::{Database, ReadableTable, TableDefinition, TableError};
@@ -145,7 +145,7 @@ fn write(reading: &Reading, path: &Path) -> Result<io::Result<()>, StoreError> {
         Ok(file) => Sealed { file: BufWriter::new(file), hash: Hash::new() },
         Err(error) => return Ok(Err(error)),
     };
-    let mut written = out.line(&Head { copy_of: "what the store of a gateway holds".into(), at: Timestamp(SystemTime::now()) });
+    let mut written = out.line(&Head { copy_of: "what the store of a gateway holds".into(), at: Timestamp::now() });
     for table in TABLES.into_iter().chain(LAST) {
         let most = if LAST.contains(&table) { 1 } else { usize::MAX };
         each(reading, table, most, |key, value| {

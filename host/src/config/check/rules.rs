@@ -28,6 +28,10 @@ pub(crate) fn name(text: &str) -> Result<(), Wanted> {
     if text.is_empty() || text.len() > LONGEST || !text.chars().all(allowed) {
         return Err(format!("1 to {LONGEST} letters, digits and any of - _ . ~"));
     }
+    // Clients take these for steps of a path, and would never get there.
+    if matches!(text, "." | "..") {
+        return Err("a name with a letter or a digit".into());
+    }
     Ok(())
 }
 
