@@ -38,17 +38,18 @@ def main() -> int:
     gatehouse = options.gatehouse or tools.build("gatehouse", "gatehouse")
     with tempfile.TemporaryDirectory(prefix="gatehouse-live-") as folder:
         site = Site(Path(folder), programs, origin, gatehouse)
-        with site.serving(routes=0, clients=0, plugin=options.component.resolve()):
-            uploads(site, options.component, rounds=2 if options.quick else 5)
-        routes, clients = (1000, 1000) if options.quick else (10_000, 100_000)
-        with site.serving(routes, clients):
+        if options.component:
+            with site.serving("uploads", options.component.resolve()):
+                uploads(site, options.component, rounds=2 if options.quick else 5)
+        with site.serving("changes"):
+            site.ask("PUT", "/v1/config", many(1000, 1000) if options.quick else many(10_000, 100_000))
             changes(site, seconds=5 if options.quick else 60)
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("component", type=Path, help="the component to upload, of about 1 MB")
+    parser.add_argument("component", type=Path, nargs="?", help="the component to upload, of about 1 MB; without one only changes are measured")
     parser.add_argument("--gatehouse", metavar="PATH", help="measure this binary instead of building one")
     parser.add_argument("--origin", metavar="PATH", help="use this bench-origin instead of building one")
     parser.add_argument("--tools", metavar="FOLDER", type=Path, default=Path("target/bench-load"), help="where oha is kept")
@@ -65,12 +66,12 @@ class Site:
         self.gateway: Process | None = None
 
     @contextmanager
-    def serving(self, routes: int, clients: int, plugin: Path | None = None):
+    def serving(self, name: str, plugin: Path | None = None):
         config = self.folder / "gateway.yaml"
-        config.write_text(json.dumps(self.document(routes, clients, plugin)))
+        config.write_text(json.dumps(self.document(plugin)))
         os.environ["GATEHOUSE_ADMIN_TOKEN"] = TOKEN
         cores = "0-" + str(os.cpu_count() - 1)
-        command = [self.gatehouse, "run", "--config", str(config), "--data", str(self.folder / f"data-{routes}")]
+        command = [self.gatehouse, "run", "--config", str(config), "--data", str(self.folder / name)]
         origin = [self.origin, f"127.0.0.1:{self.origin_port}"]
         with Process(origin, cores, self.folder / "origin.log"), Process(command, cores, self.folder / "gateway.log") as gateway:
             self.gateway = gateway
@@ -78,21 +79,17 @@ class Site:
                 raise SystemExit(gateway.log_tail())
             yield
 
-    def document(self, routes: int, clients: int, plugin: Path | None) -> dict:
-        """Its own configuration; the many routes and clients are in the file, so that the changes alone are the API's."""
+    def document(self, plugin: Path | None) -> dict:
+        routes = [{"name": "load", "match": [{"path": {"prefix": "/orders"}}], "upstream": "origin"}]
+        if plugin:
+            routes.append({"name": "guest", "match": [{"path": {"prefix": "/guest"}}], "chain": [{"plugin": "guest"}], "upstream": "origin"})
         return {
             "listeners": [{"name": "public", "address": f"127.0.0.1:{self.port}"}],
             "admin": {"address": f"127.0.0.1:{self.admin}"},
             "access_log": {"to": "off"},
             "upstreams": [{"name": "origin", "endpoints": [{"url": f"http://127.0.0.1:{self.origin_port}"}]}],
-            "clients": [{"name": f"client-{n}", "keys": [{"sha256": f"{n:064x}"}]} for n in range(clients)],
             "plugins": [{"name": "guest", "source": {"file": str(plugin)}}] if plugin else [],
-            "routes": [
-                *([{"name": "guest", "match": [{"path": {"prefix": "/guest"}}], "chain": [{"plugin": "guest"}], "upstream": "origin"}] if plugin else []),
-                {"name": "load", "match": [{"path": {"prefix": "/orders"}}], "upstream": "origin"},
-                *({"name": f"route-{n}", "hosts": [f"h{n}.example"], "match": [{"path": {"prefix": f"/r{n}"}}], "upstream": "origin"}
-                  for n in range(routes)),
-            ],
+            "routes": routes,
         }
 
     def is_ready(self) -> bool:
@@ -125,6 +122,13 @@ class Site:
         failed += sum(report["errorDistribution"].values())
         times = report["latencyPercentiles"]
         return {"p50": times["p50"] * 1e3, "p99": times["p99"] * 1e3, "failed": failed, "cpu": cpu}
+
+
+def many(routes: int, clients: int) -> dict:
+    """What the store holds: routes on a hundred hosts, and clients with a key each."""
+    route = lambda n: {"name": f"route-{n}", "hosts": [f"h{n % 100}.example"], "match": [{"path": {"prefix": f"/r{n}"}}], "upstream": "origin"}
+    client = lambda n: {"name": f"client-{n}", "keys": [{"sha256": f"{n:064x}"}]}
+    return {"routes": [route(n) for n in range(routes)], "clients": [client(n) for n in range(clients)]}
 
 
 def uploads(site: Site, component: Path, rounds: int) -> None:
