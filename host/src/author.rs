@@ -2,6 +2,7 @@
 //! in whatever language there is an SDK for ([`language`]). Runs on the author's machine; no gateway needs it.
 
 pub mod build;
+pub mod componentize;
 pub mod embedded;
 pub mod language;
 pub mod project;

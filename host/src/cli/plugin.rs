@@ -11,6 +11,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::admin::client::Content;
+use crate::author::componentize::componentize;
 use crate::config::units::{Percent, Period};
 use crate::rollout::signature::{self, Signer};
 use crate::rollout::upload::inspect;
@@ -32,6 +33,13 @@ pub enum PluginCommand {
     Inspect {
         /// The component
         file: PathBuf,
+    },
+    /// Make a component of the core module that a compiler of C, Go or another language made
+    Componentize {
+        /// The module
+        module: PathBuf,
+        /// Where the component goes
+        component: PathBuf,
     },
     /// Sign a component: the signature goes into FILE.sig, from where `push` and the gateway take it
     Sign(SignArgs),
@@ -133,6 +141,7 @@ pub fn run(command: PluginCommand) -> ExitCode {
         PluginCommand::New(arguments) => new::run(&arguments),
         PluginCommand::Build(arguments) => build::run(&arguments),
         PluginCommand::Inspect { file } => inspected(&file),
+        PluginCommand::Componentize { module, component } => made(&module, &component),
         PluginCommand::Sign(arguments) => sign(&arguments),
         PluginCommand::Push(arguments) => push(&arguments),
         PluginCommand::List(arguments) => list(&arguments),
@@ -146,6 +155,12 @@ fn inspected(file: &Path) -> Result<String, String> {
     let builder = check::builder(None).map_err(|_| "this machine cannot run plugins")?;
     let found = inspect(&builder.loader, &bytes).map_err(|error| error.to_string())?;
     Ok(serde_json::to_string_pretty(&found).unwrap_or_default())
+}
+
+fn made(module: &Path, component: &Path) -> Result<String, String> {
+    let made = componentize(&read(module)?).map_err(|error| format!("{}: {error}", module.display()))?;
+    fs::write(component, &made).map_err(|error| format!("{}: {error}", component.display()))?;
+    Ok(format!("{}, {} bytes\n", component.display(), made.len()))
 }
 
 fn sign(arguments: &SignArgs) -> Result<String, String> {
