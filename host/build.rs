@@ -32,8 +32,9 @@ const NO_SOURCES: &[&str] = &["target", "node_modules", "__pycache__", "dist", "
 
 fn main() -> ExitCode {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so")).join("..");
-    for folder in ["wit", "plugins-sdk/rust", "example-plugins", "Cargo.lock"] {
-        println!("cargo::rerun-if-changed={}", root.join(folder).display());
+    let examples = BUILTINS.iter().map(|name| format!("example-plugins/{name}"));
+    for path in ["wit", "plugins-sdk/rust", "Cargo.lock"].map(String::from).into_iter().chain(examples) {
+        println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
     if !build(&root) {
         println!("cargo::error=the built-in plugins do not build; if the target is missing: rustup target add {TARGET}");

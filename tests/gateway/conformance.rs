@@ -114,3 +114,13 @@ async fn javascript() {
 async fn python() {
     conform(&Language { name: "Python", component: || authored::python("tests/conformance/python"), settings: "" }).await;
 }
+
+#[tokio::test]
+async fn c() {
+    conform(&Language { name: "C", component: || authored::c("tests/conformance/c"), settings: "" }).await;
+}
+
+#[tokio::test]
+async fn go() {
+    conform(&Language { name: "Go", component: || authored::go("tests/conformance/go"), settings: "" }).await;
+}

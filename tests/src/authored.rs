@@ -1,7 +1,8 @@
-//! Plugins in JavaScript and Python, built by `gatehouse plugin build` as their authors would: once for each state of their
+//! Plugins in other languages than Rust, built by `gatehouse plugin build` as their authors would: once for each state of their
 //! sources, since a Python component takes its time. What they are built with, `make setup-tests` installs.
 
 use std::collections::HashSet;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,12 +35,41 @@ pub fn python(project: &str) -> PathBuf {
     component(project, "python")
 }
 
+/// The component of a project in Go, by its folder in the repository.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn go(project: &str) -> PathBuf {
+    component(project, "go")
+}
+
+/// The component of a project in C, by its folder in the repository.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn c(project: &str) -> PathBuf {
+    component(project, "c")
+}
+
 /// `gatehouse plugin build`, with what plugins are built with within its reach.
 #[must_use]
 pub fn build(folder: &Path) -> Command {
     let mut command = Command::new(files::gatehouse());
     command.args(["plugin", "build"]).arg(folder).stdin(Stdio::null());
     command.env("VIRTUAL_ENV", files::installed(PYTHON)).env("PYTHONPATH", files::repository().join("plugins-sdk/python"));
+    command
+}
+
+/// The same without Python, as it is to serve.
+fn build_compiled(folder: &Path) -> Command {
+    // Go lies here if the machine has none that is new enough.
+    let own = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([files::built("..").join("go-sdk/go/bin")].into_iter().chain(env::split_paths(&own)));
+    let mut command = Command::new(files::gatehouse());
+    command.args(["plugin", "build", "--release"]).arg(folder).stdin(Stdio::null());
+    command.env("PATH", path.expect("a target folder has no colon in its path"));
     command
 }
 
@@ -51,7 +81,8 @@ fn component(project: &str, language: &str) -> PathBuf {
         let sources = [repository.join(project), repository.join("plugins-sdk").join(language), repository.join("wit")];
         let newest = sources.iter().filter_map(|folder| changed(folder)).max();
         if !fs::metadata(&built).and_then(|built| built.modified()).is_ok_and(|time| Some(time) > newest) {
-            done(build(&sources[0]).arg("--out").arg(&built));
+            let mut build = if language == "python" { build(&sources[0]) } else { build_compiled(&sources[0]) };
+            done(build.arg("--out").arg(&built));
         }
         compile(&built);
     }

@@ -12,12 +12,17 @@ use thiserror::Error;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::inspect::{self, Malformed};
 
+use super::componentize::ComponentizeError;
 use super::language::{self, LANGUAGES, Language};
 use super::section;
 
+pub mod c;
+pub mod go;
 pub mod js;
 pub mod python;
 pub mod rust;
+
+mod module;
 
 /// The file in a project with the JSON Schema of the plugin's configuration.
 const SCHEMA: &str = "config.schema.json";
@@ -81,6 +86,9 @@ pub enum BuildError {
     /// The schema is no JSON.
     #[error("{}:{}:{}: {}", .0.display(), .1.line(), .1.column(), .1)]
     Schema(PathBuf, serde_json::Error),
+    /// The toolchain made something that is no plugin.
+    #[error(transparent)]
+    Componentize(#[from] ComponentizeError),
     /// The gateway would not take what came out.
     #[error("what was built is {0}")]
     Malformed(#[from] Malformed),
@@ -146,6 +154,12 @@ impl Tool {
     /// With arguments.
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
+        self
+    }
+
+    /// With one more argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
         self
     }
 

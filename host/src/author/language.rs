@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use super::build::{BuildError, Made, Project, js, python, rust};
+use super::build::{BuildError, Made, Project, c, go, js, python, rust};
 
 /// All of them, in the order in which an existing project is looked at.
-pub const LANGUAGES: &[Language] = &[rust::LANGUAGE, js::LANGUAGE, python::LANGUAGE];
+pub const LANGUAGES: &[Language] = &[rust::LANGUAGE, go::LANGUAGE, js::LANGUAGE, python::LANGUAGE, c::LANGUAGE];
 
 /// One language.
 pub struct Language {

@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::embedded;
 use super::language::Language;
 
-/// The folder in a project that holds `wit/` and the SDK.
-const VENDORED: &str = "gatehouse";
+/// The folder in a project that holds `wit/` and the SDK. With a dot, since Go takes any other path for a module's name.
+const VENDORED: &str = "./gatehouse";
 
 /// Why there is no new project.
 #[derive(Debug, Error)]

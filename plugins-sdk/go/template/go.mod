@@ -1,0 +1,7 @@
+module {{name}}
+
+go 1.25
+
+require gatehouse v0.0.0
+
+replace gatehouse => {{gatehouse}}/plugins-sdk/go

@@ -1,0 +1,7 @@
+module conformance-go
+
+go 1.25
+
+require gatehouse v0.0.0
+
+replace gatehouse => ../../../plugins-sdk/go
