@@ -96,7 +96,8 @@ async fn conform(language: &Language) {
             failed.push(*name);
         }
     }
-    assert!(failed.is_empty(), "{} of {} cases failed in {}: {failed:#?}", failed.len(), CASES.len(), language.name);
+    let (count, all, log) = (failed.len(), CASES.len(), house.gateway.log());
+    assert!(failed.is_empty(), "{count} of {all} cases failed in {}: {failed:#?}\n{log}", language.name);
     faults::a_configuration_is_refused_in_the_plugins_words(&component, language.settings).await;
 }
 

@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Imported Functions from `gatehouse:plugin/about@0.1.0`
+
+__attribute__((__import_module__("gatehouse:plugin/about@0.1.0"), __import_name__("request-id")))
+extern void __wasm_import_gatehouse_plugin_about_request_id(uint8_t *);
+
+__attribute__((__import_module__("gatehouse:plugin/about@0.1.0"), __import_name__("client-address")))
+extern void __wasm_import_gatehouse_plugin_about_client_address(uint8_t *);
+
 // Imported Functions from `gatehouse:plugin/log@0.1.0`
 
 __attribute__((__import_module__("gatehouse:plugin/log@0.1.0"), __import_name__("log")))
@@ -1248,6 +1256,22 @@ void plugin_string_free(plugin_string_t *ret) {
 }
 
 // Component Adapters
+
+void gatehouse_plugin_about_request_id(plugin_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_gatehouse_plugin_about_request_id(ptr);
+  *ret = (plugin_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void gatehouse_plugin_about_client_address(plugin_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_gatehouse_plugin_about_client_address(ptr);
+  *ret = (plugin_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
 
 void gatehouse_plugin_log_log(gatehouse_plugin_log_level_t level, plugin_string_t *message) {
   __wasm_import_gatehouse_plugin_log_log((int32_t) level, (uint8_t *) (*message).ptr, (*message).len);

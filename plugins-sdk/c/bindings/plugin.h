@@ -629,6 +629,12 @@ typedef struct {
   } val;
 } plugin_result_response_verdict_string_t;
 
+// Imported Functions from `gatehouse:plugin/about@0.1.0`
+// `request.id` as 32 hexadecimal digits.
+extern void gatehouse_plugin_about_request_id(plugin_string_t *ret);
+// `request.address` as it is written (RFC 5952), in every phase.
+extern void gatehouse_plugin_about_client_address(plugin_string_t *ret);
+
 // Imported Functions from `gatehouse:plugin/log@0.1.0`
 // Writes one line. Control characters are escaped. Past the plugin's limit for one call (4 KiB by default) lines
 // are dropped and counted; the call goes on.

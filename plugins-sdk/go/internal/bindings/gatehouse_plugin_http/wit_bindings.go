@@ -153,7 +153,9 @@ func Fetch(request Request) witTypes.Result[Response, Error] {
 	default:
 		panic("unreachable")
 	}
+	witRuntime.Leave()
 	wasm_import_fetch(uintptr(utf8), uint32(len((request).Upstream)), variant, variant1, variant2, uintptr(utf83), uint32(len((request).PathWithQuery)), uintptr(result), length, uintptr(data5), uint32(len((request).Body)), option, option6, returnArea)
+	witRuntime.Enter()
 	var result10 witTypes.Result[Response, Error]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:
@@ -280,7 +282,9 @@ func FetchAll(requests []Request) []witTypes.Result[Response, Error] {
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_fetch_all(uintptr(result5), length6, returnArea)
+	witRuntime.Enter()
 	result11 := make([]witTypes.Result[Response, Error], 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
 	for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))); index++ {
 		base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0)))), index*(6*4))

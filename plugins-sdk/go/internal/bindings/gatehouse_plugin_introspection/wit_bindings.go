@@ -74,7 +74,9 @@ func Introspect(token []uint8, issuers []string, claims []string) witTypes.Resul
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_introspect(uintptr(data), uint32(len(token)), uintptr(result), length, uintptr(result2), length3, returnArea)
+	witRuntime.Enter()
 	var result8 witTypes.Result[Verified, Refusal]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:

@@ -73,7 +73,9 @@ func Verify(token []uint8, issuers []string, claims []string) witTypes.Result[Ve
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_verify(uintptr(data), uint32(len(token)), uintptr(result), length, uintptr(result2), length3, returnArea)
+	witRuntime.Enter()
 	var result8 witTypes.Result[Verified, Refusal]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:

@@ -33,7 +33,9 @@ func Find(key []uint8) witTypes.Option[Holder] {
 	returnArea := uintptr(witRuntime.Allocate(pinner, (11 * 4), 4))
 	data := unsafe.Pointer(unsafe.SliceData(key))
 	pinner.Pin(data)
+	witRuntime.Leave()
 	wasm_import_find(uintptr(data), uint32(len(key)), returnArea)
+	witRuntime.Enter()
 	var option4 witTypes.Option[Holder]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:
@@ -95,7 +97,9 @@ func FindOf(name string, key []uint8) witTypes.Option[Holder] {
 	pinner.Pin(utf8)
 	data := unsafe.Pointer(unsafe.SliceData(key))
 	pinner.Pin(data)
+	witRuntime.Leave()
 	wasm_import_find_of(uintptr(utf8), uint32(len(name)), uintptr(data), uint32(len(key)), returnArea)
+	witRuntime.Enter()
 	var option4 witTypes.Option[Holder]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:

@@ -31,7 +31,9 @@ func Get(key string) witTypes.Option[[]uint8] {
 	returnArea := uintptr(witRuntime.Allocate(pinner, (3 * 4), 4))
 	utf8 := unsafe.Pointer(unsafe.StringData(key))
 	pinner.Pin(utf8)
+	witRuntime.Leave()
 	wasm_import_get(uintptr(utf8), uint32(len(key)), returnArea)
+	witRuntime.Enter()
 	var option witTypes.Option[[]uint8]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:
@@ -76,7 +78,9 @@ func Set(key string, value []uint8, ttlMs witTypes.Option[uint64]) witTypes.Resu
 	default:
 		panic("unreachable")
 	}
+	witRuntime.Leave()
 	wasm_import_set(uintptr(utf8), uint32(len(key)), uintptr(data), uint32(len(value)), option, option0, returnArea)
+	witRuntime.Enter()
 	var result witTypes.Result[witTypes.Unit, Error]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:
@@ -102,7 +106,9 @@ func Delete(key string) {
 
 	utf8 := unsafe.Pointer(unsafe.StringData(key))
 	pinner.Pin(utf8)
+	witRuntime.Leave()
 	wasm_import_delete(uintptr(utf8), uint32(len(key)))
+	witRuntime.Enter()
 
 }
 
@@ -131,7 +137,9 @@ func Increment(key string, delta int64, ttlMs witTypes.Option[uint64]) witTypes.
 	default:
 		panic("unreachable")
 	}
+	witRuntime.Leave()
 	wasm_import_increment(uintptr(utf8), uint32(len(key)), delta, option, option0, returnArea)
+	witRuntime.Enter()
 	var result witTypes.Result[int64, Error]
 	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
 	case 0:

@@ -6,6 +6,7 @@
 package gatehouse_plugin_log
 
 import (
+	witRuntime "gatehouse/internal/wit/runtime"
 	"runtime"
 	"unsafe"
 )
@@ -28,6 +29,8 @@ func Log(level Level, message string) {
 
 	utf8 := unsafe.Pointer(unsafe.StringData(message))
 	pinner.Pin(utf8)
+	witRuntime.Leave()
 	wasm_import_log(int32(level), uintptr(utf8), uint32(len(message)))
+	witRuntime.Enter()
 
 }

@@ -41,7 +41,9 @@ func Count(name string, labels []Label, by uint64) {
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_count(uintptr(utf8), uint32(len(name)), uintptr(result), length, int64(by))
+	witRuntime.Enter()
 
 }
 
@@ -70,7 +72,9 @@ func Gauge(name string, labels []Label, value float64) {
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_gauge(uintptr(utf8), uint32(len(name)), uintptr(result), length, value)
+	witRuntime.Enter()
 
 }
 
@@ -99,6 +103,8 @@ func Observe(name string, labels []Label, value float64) {
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_observe(uintptr(utf8), uint32(len(name)), uintptr(result), length, value)
+	witRuntime.Enter()
 
 }

@@ -159,7 +159,9 @@ func Take(policy Policy, key Key, cost uint32) Decision {
 	default:
 		panic("unreachable")
 	}
+	witRuntime.Leave()
 	wasm_import_take(option, option0, option1, (policy).Rate, int32((policy).Burst), result, variant, variant2, variant3, int32(cost), returnArea)
+	witRuntime.Enter()
 	result4 := Decision{Allowed: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) != 0), Remaining: uint32(*(*int32)(unsafe.Add(unsafe.Pointer(returnArea), 4))), ResetMs: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 8))), RetryAfterMs: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16)))}
 	return result4
 
@@ -236,7 +238,9 @@ func TakeAll(charges []Charge) []Decision {
 
 	}
 
+	witRuntime.Leave()
 	wasm_import_take_all(uintptr(result0), length, returnArea)
+	witRuntime.Enter()
 	result1 := make([]Decision, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
 	for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))); index++ {
 		base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0)))), index*24)
@@ -316,7 +320,9 @@ func Enter(name witTypes.Option[string], key Key, limit uint32) bool {
 	default:
 		panic("unreachable")
 	}
+	witRuntime.Leave()
 	result := wasm_import_enter(option, option0, option1, variant, variant2, variant3, int32(limit))
+	witRuntime.Enter()
 	return (result != 0)
 
 }

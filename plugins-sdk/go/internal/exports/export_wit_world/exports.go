@@ -3,6 +3,7 @@ package export_wit_world
 
 import (
 	raw "gatehouse/internal/bindings/gatehouse_plugin_types"
+	"gatehouse/internal/wit/runtime"
 	"gatehouse/internal/wit/types"
 )
 
@@ -48,6 +49,8 @@ func ConfigSchema() wit_types.Option[string] {
 
 // Configure is an export of the world.
 func Configure(config string) wit_types.Result[raw.Needs, string] {
+	runtime.Enter()
+	defer runtime.Leave()
 	if entry == nil {
 		return wit_types.Err[raw.Needs, string]("the plugin does not call gatehouse.Register from an init function")
 	}
@@ -60,21 +63,29 @@ func Configure(config string) wit_types.Result[raw.Needs, string] {
 
 // OnRequest is an export of the world.
 func OnRequest(request raw.Request) wit_types.Result[raw.RequestVerdict, string] {
+	runtime.Enter()
+	defer runtime.Leave()
 	return result(instance.OnRequest(request))
 }
 
 // OnRequestBody is an export of the world.
 func OnRequestBody(chunk []uint8, last bool) wit_types.Result[raw.ChunkVerdict, string] {
+	runtime.Enter()
+	defer runtime.Leave()
 	return result(instance.OnRequestBody(chunk, last))
 }
 
 // OnResponse is an export of the world.
 func OnResponse(response raw.Response) wit_types.Result[raw.ResponseVerdict, string] {
+	runtime.Enter()
+	defer runtime.Leave()
 	return result(instance.OnResponse(response))
 }
 
 // OnResponseBody is an export of the world.
 func OnResponseBody(chunk []uint8, last bool) wit_types.Result[raw.ChunkVerdict, string] {
+	runtime.Enter()
+	defer runtime.Leave()
 	return result(instance.OnResponseBody(chunk, last))
 }
 
