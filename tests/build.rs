@@ -8,13 +8,15 @@ use std::process::{Command, ExitCode};
 #[path = "build/wasi_http.rs"]
 mod wasi_http;
 
-const GUESTS: [&str; 5] = ["conformance", "hostile", "std-guest", "version", "witness"];
+const GUESTS: [&str; 6] = ["conformance", "gatehouse-pii-redact", "hostile", "std-guest", "version", "witness"];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() -> ExitCode {
     let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so"));
     let root = tests.parent().expect("tests/ is a folder of the repository");
-    for folder in ["build.rs", "build", "conformance/rust", "guests", "wasi-http", "../plugins-sdk/rust", "../wit"] {
+    for folder in
+        ["build.rs", "build", "conformance/rust", "../example-plugins/pii-redact", "guests", "wasi-http", "../plugins-sdk/rust", "../wit"]
+    {
         println!("cargo::rerun-if-changed={folder}");
     }
     let target = root.join("target/guests");

@@ -18,6 +18,7 @@ mod circuit;
 mod client_credentials;
 mod clients;
 mod command_line;
+mod compiled;
 mod compiling;
 mod conformance;
 mod discovery;

@@ -37,6 +37,12 @@ pub fn foreign(name: &str) -> PathBuf {
     files::foreign(name)
 }
 
+/// The example that redacts streams, built.
+#[must_use]
+pub fn pii_redact() -> PathBuf {
+    files::guest("gatehouse-pii-redact")
+}
+
 /// A version of the guest of `tests/guests/version`: `mode` says how it behaves, and `label` is what it tells.
 ///
 /// # Panics

@@ -29,7 +29,8 @@ fn build(project: &Project) -> Result<Made, BuildError> {
     let sdk = sdk(&folder, &flags)?;
     let sources = [sources(&folder), sources(&folder.join("src")), sources(&sdk.join("src")), vec![sdk.join("bindings/plugin.c")]];
     let clang = clang(&folder).args(flags).args(if project.release { RELEASE } else { DEBUG });
-    clang.args(["-mexec-model=reactor", "-o"]).arg(&made.module).args(sources.concat()).run()?;
+    // The stack below everything else: one that overflows leaves the memory, and does not grow into data.
+    clang.args(["-mexec-model=reactor", "-Wl,--stack-first", "-o"]).arg(&made.module).args(sources.concat()).run()?;
     made.componentize()
 }
 
@@ -62,7 +63,7 @@ fn flags(folder: &Path) -> Result<Vec<String>, BuildError> {
 fn sdk(folder: &Path, flags: &[String]) -> Result<PathBuf, BuildError> {
     let headers = flags.iter().filter_map(|flag| flag.strip_prefix("-I")).find(|path| path.ends_with(SDK_HEADERS));
     let headers = headers.ok_or_else(|| BuildError::Project(format!("{FLAGS} does not name the SDK: want a line -I…/{SDK_HEADERS}")))?;
-    Ok(folder.join(headers).join(".."))
+    fs::canonicalize(folder.join(headers).join("..")).map_err(|error| BuildError::Io(folder.join(headers), error))
 }
 
 /// The C files of a folder, none of those below it, in an order that does not change.
