@@ -14,7 +14,7 @@ static size_t rule_count;
 
 static rule read_rule(gh_bytes name, gh_json config) {
   return (rule){
-      .name = gh_c_str(name),
+      .name = gh_c_str(gh_lower(name)),
       .trim = gh_json_bool(gh_json_member(config, "trim"), true),
       .collapse = gh_json_bool(gh_json_member(config, "collapse"), true),
       .lower = gh_json_bool(gh_json_member(config, "lower"), false),

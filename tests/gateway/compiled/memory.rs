@@ -18,7 +18,7 @@ async fn house(component: &Path, body: &str) -> (Gateway, Origin) {
             grants: [log, kv, jwt, introspection, keys, rate-limit, {{http: [origin]}}, metrics, identity]
             limits: {{memory: 64MiB, cpu: 2s, wall: 10s}}
         routes:
-          - {{name: all, chain: [{{plugin: reference, config: {{body: {body}, limit: 30000000}}}}], upstream: origin}}
+          - {{name: all, max_body: 32MiB, chain: [{{plugin: reference, config: {{body: {body}, limit: 30000000}}}}], upstream: origin}}
         ",
         origin.url(),
         component.display()
