@@ -19,6 +19,7 @@ mod change;
 pub mod comparison;
 mod error;
 pub mod gauges;
+mod judge;
 pub(crate) mod modules;
 pub mod record;
 mod seat;

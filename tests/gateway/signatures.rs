@@ -29,11 +29,11 @@ async fn a_policy_that_comes_later_is_refused_until_what_serves_is_signed() {
     assert!(status["refused_files"].to_string().contains("version 2"), "a start says so, too: {status}");
 
     signed(&folder, "other.pem", &["two.wasm"]).await;
-    done(&site, &["push", "guest", "two.wasm"], &["version 2 is ready"]).await;
+    done(&site, &["push", "guest", "two.wasm"], &["version 2 serves already"]).await;
     assert_eq!(site.gateway.reload(&policy).await, Reload::Rejected, "signed by somebody else");
     std::fs::remove_file(folder.join("key.pem")).expect("it is there");
     let key = signed(&folder, "key.pem", &["guest.wasm", "two.wasm"]).await;
-    done(&site, &["push", "guest", "two.wasm"], &["version 2 is ready"]).await;
+    done(&site, &["push", "guest", "two.wasm"], &["version 2 serves already"]).await;
     assert!(matches!(site.gateway.reload(&with_policy(&site.origin, &key)).await, Reload::Applied(_)), "{}", site.gateway.log());
     assert_eq!(site.label("192.0.2.1").await, "two");
 }

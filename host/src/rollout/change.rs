@@ -1,15 +1,13 @@
 //! Changes of versions: rolled out, withdrawn, gone back. Each is made durable, then all seats of the plugin are set;
 //! requests that began go on with the version they began with. Blocks; none of it is on a request's path.
 
-use std::collections::{BTreeMap, HashSet};
-use std::iter;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::text::Sha256;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::{Loader, Usage};
 
-use super::comparison::Counts;
 use super::record::{Choice, Outcome, Record, Terms, Version, now};
 use super::seat::{Lineup, Seat};
 use super::trial::Trial;
@@ -20,7 +18,7 @@ const MOST_WARM: usize = 16;
 
 /// Whether a change may be made even where it cannot be remembered.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Urgency {
+pub(super) enum Urgency {
     /// It is not made then.
     None,
     /// It is: clients are better off with it.
@@ -28,20 +26,9 @@ enum Urgency {
 }
 
 /// Who does what, for the audit log.
-struct Deed<'a> {
-    by: &'a str,
-    action: String,
-}
-
-/// What the gateway does with a version by itself.
-#[derive(Debug)]
-enum Sentence {
-    /// The candidate goes.
-    Withdraw(u64, String),
-    /// The version before the watched one is stable again.
-    GoBack(u64, String),
-    /// The watched one needs no watching any more.
-    Trust(u64),
+pub(super) struct Deed<'a> {
+    pub(super) by: &'a str,
+    pub(super) action: String,
 }
 
 /// One plugin's state when a change of it began.
@@ -126,80 +113,6 @@ impl Rollouts {
         self.change(loader, plugin, Urgency::High, None, |_, _| Ok(()))
     }
 
-    /// Looks at all candidates and withdraws those that have to go. To be called every second.
-    pub fn judge(&self, loader: &Loader) {
-        self.part();
-        for (plugin, sentence) in self.sentences() {
-            let carried_out = match &sentence {
-                Sentence::Withdraw(version, reason) => self.abort(loader, &plugin, *version, reason),
-                Sentence::GoBack(version, reason) => self.go_back(loader, &plugin, *version, reason),
-                Sentence::Trust(version) => self.trust(loader, &plugin, *version),
-            };
-            if let Err(error) = carried_out {
-                tracing::error!(plugin, ?sentence, %error, "not done, or not remembered");
-            }
-        }
-    }
-
-    fn abort(&self, loader: &Loader, plugin: &str, version: u64, reason: &str) -> Result<(), RolloutError> {
-        tracing::warn!(plugin, version, reason, "plugin version withdrawn");
-        let deed = Deed { by: "gatehouse", action: format!("withdraw version {version} of plugin {plugin}: {reason}") };
-        self.change(loader, plugin, Urgency::High, Some(deed), |record, _| {
-            if record.candidate.take_if(|terms| terms.version == version).is_some() {
-                record.end(version, Outcome::Aborted, reason, now());
-            }
-            Ok(())
-        })
-    }
-
-    /// Makes the version before a watched one the stable one again. Where that cannot be, the watch is over all the same:
-    /// it would come to this every second.
-    fn go_back(&self, loader: &Loader, plugin: &str, version: u64, reason: &str) -> Result<(), RolloutError> {
-        tracing::warn!(plugin, version, reason, "plugin version goes back");
-        let deed = Deed { by: "gatehouse", action: format!("roll back version {version} of plugin {plugin}: {reason}") };
-        let gone = self.change(loader, plugin, Urgency::High, Some(deed), |record, declared| {
-            if record.watched.take_if(|terms| terms.version == version).is_none() {
-                return Ok(());
-            }
-            let previous = record.previous.take().ok_or_else(|| RolloutError::NothingBefore(plugin.to_owned()))?;
-            choose(record, previous, declared);
-            record.end(version, Outcome::Aborted, format!("{reason}; version {previous} serves again"), now());
-            Ok(())
-        });
-        gone.inspect_err(|_| drop(self.trust(loader, plugin, version)))
-    }
-
-    /// Ends the watch over a version.
-    fn trust(&self, loader: &Loader, plugin: &str, version: u64) -> Result<(), RolloutError> {
-        self.change(loader, plugin, Urgency::High, None, |record, _| {
-            record.watched.take_if(|terms| terms.version == version);
-            Ok(())
-        })
-    }
-
-    /// Whether there is anything to do every second.
-    pub fn is_busy(&self) -> bool {
-        self.plugins.lock().values().any(|managed| managed.record.candidate.is_some() || managed.record.watched.is_some())
-            || !self.left.lock().is_empty()
-    }
-
-    /// Parts with usages that left their seats and that no request holds any more. Those that came back are let be.
-    fn part(&self) {
-        let seated: HashSet<u64> = self.plugins.lock().values().flat_map(Managed::seated).collect();
-        let mut left = std::mem::take(&mut *self.left.lock());
-        left.retain(|usage| Arc::strong_count(usage) > 1 && !seated.contains(&usage.serial));
-        self.left.lock().extend(left);
-    }
-
-    fn sentences(&self) -> Vec<(String, Sentence)> {
-        let mut plugins = self.plugins.lock();
-        let judged = plugins.iter_mut().flat_map(|(plugin, managed)| {
-            let sentences = [managed.judge(), managed.judge_watched()];
-            sentences.into_iter().flatten().map(|sentence| (plugin.clone(), sentence))
-        });
-        judged.collect()
-    }
-
     /// Adds a version and gives it a number, or finds the one that has this component. The first version of a plugin
     /// that nothing else is declared for serves at once.
     pub(super) fn add(&self, loader: &Loader, plugin: &str, version: Version, bytes: &[u8], by: &str) -> Result<Version, RolloutError> {
@@ -224,7 +137,7 @@ impl Rollouts {
         added.ok_or_else(|| RolloutError::UnknownPlugin(plugin.to_owned()))
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         loader: &Loader,
         plugin: &str,
@@ -341,32 +254,8 @@ impl Managed {
     }
 
     /// The usages on its seats, by serial number.
-    fn seated(&self) -> Vec<u64> {
+    pub(super) fn seated(&self) -> Vec<u64> {
         self.seats.iter().flat_map(|seat| seat.now().usages().map(|usage| usage.serial).collect::<Vec<_>>()).collect()
-    }
-
-    /// What is to become of the version that is watched; None where it is watched on.
-    fn judge_watched(&mut self) -> Option<Sentence> {
-        let terms = self.record.watched.clone()?;
-        self.look_at_watched();
-        let faults = self.watch.faults(&terms.abort_if).map(|reason| Sentence::GoBack(terms.version, reason));
-        faults.or_else(|| self.watch.is_over(&terms.abort_if).then_some(Sentence::Trust(terms.version)))
-    }
-
-    fn look_at_watched(&mut self) {
-        if self.record.watched.is_some() {
-            let lineups: Vec<_> = self.seats.iter().map(|seat| seat.now()).collect();
-            self.watch.look(iter::empty(), lineups.iter().map(|lineup| &lineup.stable), Counts::default());
-        }
-    }
-
-    fn judge(&mut self) -> Option<Sentence> {
-        let terms = self.record.candidate.as_ref()?;
-        let lineups: Vec<_> = self.seats.iter().map(|seat| seat.now()).collect();
-        let candidates = lineups.iter().filter_map(|lineup| lineup.candidate.as_ref()).map(|candidate| &candidate.usage);
-        let compared = self.comparison.as_ref().map(|comparison| comparison.counts()).unwrap_or_default();
-        self.trial.look(lineups.iter().map(|lineup| &lineup.stable), candidates, compared);
-        self.trial.verdict(&terms.abort_if).map(|reason| Sentence::Withdraw(terms.version, reason))
     }
 }
 
@@ -407,7 +296,7 @@ fn promote(record: &mut Record, terms: &Terms, declared: Option<Sha256Digest>) {
 }
 
 /// Makes a version the stable one. The one that is declared anyway needs no choice.
-fn choose(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
+pub(super) fn choose(record: &mut Record, version: u64, declared: Option<Sha256Digest>) {
     let over = declared.map(Sha256::from);
     let is_declared = over.is_some() && record.version(version).map(|version| version.sha256) == over;
     record.watched = None;
