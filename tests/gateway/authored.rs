@@ -2,5 +2,6 @@
 //! of them costs the others.
 
 mod examples;
+mod from_nothing;
 mod hostile;
 mod promises;
