@@ -31,6 +31,7 @@ fn interpreter(folder: &Path) -> Result<PathBuf, BuildError> {
     let found = bin.into_iter().find(|bin| bin.join("componentize-py").is_file());
     found.map(|bin| bin.join("python")).ok_or_else(|| BuildError::Missing {
         what: "a virtual environment with what the SDK builds with".into(),
-        install: format!("python3 -m venv {0}/.venv && {0}/.venv/bin/pip install -r {0}/requirements.txt", folder.display()),
+        // pip reads paths in the file from where it runs.
+        install: format!("cd {} && python3 -m venv .venv && .venv/bin/pip install -r requirements.txt", folder.display()),
     })
 }
