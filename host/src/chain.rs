@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::limit::Scope;
 use crate::plugin::bindings::gatehouse::plugin::types;
 use crate::plugin::pool::{Lease, Pools};
+use crate::plugin::proxy_wasm::Stream;
 use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit};
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
 use crate::rollout::{Lineup, Seat, Turn};
@@ -21,6 +22,7 @@ use crate::telemetry::traces::{PluginCall, Recorder};
 
 mod back;
 mod limit;
+mod proxy_wasm;
 mod shadow;
 mod show;
 mod stage;
@@ -45,6 +47,10 @@ pub struct Step {
     pub previous: Option<Arc<Usage>>,
     /// What happens when it faults.
     pub on_error: OnError,
+    /// The name of the route, and of its upstream where there is one only, for those who ask.
+    pub route: Arc<str>,
+    /// See there.
+    pub upstream: Option<Arc<str>>,
     /// The buckets of this step on this route.
     pub scope: Scope,
     /// Where other versions of the plugin take their turns.
@@ -90,6 +96,8 @@ struct Reached {
     edits: Vec<ResponseEdit>,
     /// A version that is only compared, and wants to see the response.
     shadow: Option<shadow::Waiting>,
+    /// The request as the instance of a Proxy-Wasm filter has it. None for all others.
+    stream: Option<Rc<Stream>>,
 }
 
 /// What a worker lends to a chain.
@@ -139,7 +147,7 @@ impl Traveller {
     /// Remembers a step for the way back, if it has anything to do there.
     fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: Vec<ResponseEdit>) {
         if usage.needs.response || !edits.is_empty() {
-            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits, shadow: None });
+            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits, shadow: None, stream: None });
         }
     }
 
@@ -315,6 +323,9 @@ impl Step {
         traveller: &mut Traveller,
         tools: &Tools<'_>,
     ) -> Result<Result<Option<Reply>, Fault>, Error> {
+        if usage.proxy_wasm().is_some() {
+            return proxy_wasm::forward(self, place, usage, traveller, tools).await;
+        }
         if !usage.needs.request {
             traveller.reach(place, usage, None, Vec::new());
             return Ok(Ok(None));

@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
 }
 
 fn engine(name: &str) -> Result<Tier, String> {
-    [Tier::Contract, Tier::Foreign].into_iter().find(|tier| tier.name() == name).ok_or_else(|| "contract or foreign".into())
+    Tier::ALL.into_iter().find(|tier| tier.name() == name).ok_or_else(|| "contract, foreign or proxy-wasm".into())
 }
 
 /// The plugins that need no entry in a configuration.

@@ -25,6 +25,7 @@ pub mod maker;
 pub mod media_type;
 pub mod needs;
 pub mod pool;
+pub mod proxy_wasm;
 pub mod state;
 pub mod tally;
 pub mod usage;
@@ -61,6 +62,8 @@ pub struct Limits {
     pub kv_bytes: usize,
     /// Bytes of one response body that the plugin fetches.
     pub fetch_bytes: usize,
+    /// Bytes of a body that a Proxy-Wasm filter has the gateway hold, while it waits for more of it or for something else.
+    pub held_bytes: usize,
     /// Instances alive at one time, over all workers.
     pub instances: usize,
 }
@@ -77,6 +80,7 @@ impl Default for Limits {
             reply_bytes: 1 << 20,
             kv_bytes: 1 << 20,
             fetch_bytes: 1 << 20,
+            held_bytes: 1 << 20,
             instances: 128,
         }
     }
@@ -88,6 +92,7 @@ impl Limits {
     pub fn of(kind: Kind) -> Self {
         match kind {
             Kind::Plugin => Self::default(),
+            Kind::ProxyWasm(_) => proxy_wasm::default_limits(),
             Kind::Proxy | Kind::Service | Kind::Middleware => Self {
                 memory: 128 << 20,
                 table_elements: 100_000,
@@ -178,6 +183,15 @@ impl Grants {
     /// Everything: for the plugins that come with the gateway.
     pub fn all() -> Self {
         Self { interfaces: Arc::new(Capability::ALL), http: HttpGrant::Any, identity: true }
+    }
+
+    /// What a component of this kind has where nothing is configured: a Proxy-Wasm filter what stays within the gateway, as
+    /// such modules import all there is, and cannot be asked what they need.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::ProxyWasm(_) => proxy_wasm::default_grants(),
+            Kind::Plugin | Kind::Proxy | Kind::Service | Kind::Middleware => Self::none(),
+        }
     }
 
     /// Whether this capability may be linked.

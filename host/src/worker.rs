@@ -167,7 +167,7 @@ impl Worker {
         shared.pinned[index].set(snapshot.revision);
         let view = Rc::new(view(&shared, &decisions, &fetch, snapshot));
         Self {
-            pools: Rc::default(),
+            pools: Pools::new(fetch.clone()),
             connections: Rc::default(),
             metrics,
             log: shared.log.worker(),

@@ -1,5 +1,6 @@
 //! The way back: what the steps that a request reached do to its response, the last one first.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,12 +9,13 @@ use http::{Response, header};
 use crate::body::Body;
 use crate::error::Error;
 use crate::plugin::pool::Lease;
+use crate::plugin::proxy_wasm::Stream;
 use crate::plugin::verdict::{self, Reply, ResponseEdit, ResponseVerdict};
 use crate::plugin::{BodyMode, Fault, OnError, Usage};
 use crate::telemetry::metrics::Phase;
 
 use super::shadow::{self, Answer};
-use super::{Chain, Reached, Step, Tools, Traveller, limit, note, reply_response, show, stage};
+use super::{Chain, Reached, Step, Tools, Traveller, limit, note, proxy_wasm, reply_response, show, stage};
 
 /// A response on its way back, and what a worker lends for that.
 struct Return<'a> {
@@ -77,6 +79,9 @@ impl Step {
 
     async fn back(&self, reached: Reached, traveller: &mut Traveller, way: &mut Return<'_>) {
         let usage = Arc::clone(&reached.usage);
+        if let Some(stream) = reached.stream {
+            return self.back_proxy_wasm(&usage, stream, traveller, way).await;
+        }
         let body = usage.needs.response_body_of(way.response.headers());
         if let BodyMode::Buffered(limit) = body {
             if let Err(error) = buffer(way.response, limit, &self.name).await {
@@ -144,6 +149,31 @@ impl Step {
         if let Some(recorder) = &traveller.recorder {
             let replied = matches!(heard.outcome, Ok((ResponseVerdict::Respond(_), _)));
             recorder.plugin_done(&self.call(usage, Phase::Response, replied, heard.began, heard.began + took));
+        }
+    }
+
+    /// The same for a Proxy-Wasm filter, which has had the request.
+    async fn back_proxy_wasm(&self, usage: &Arc<Usage>, stream: Rc<Stream>, traveller: &mut Traveller, way: &mut Return<'_>) {
+        let began = Instant::now();
+        // Who goes on without the filter goes on with what there was before it.
+        let before = (self.on_error == OnError::Skip || way.from_gateway).then(|| (way.response.status(), way.response.headers().clone()));
+        let outcome = proxy_wasm::back(usage, &stream, way.response).await;
+        let took = began.elapsed();
+        way.tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, took);
+        usage.tally.called(took);
+        if let Some(recorder) = &traveller.recorder {
+            recorder.plugin_done(&self.call(usage, Phase::Response, matches!(outcome, Ok(Some(_))), began, began + took));
+        }
+        match outcome {
+            Ok(None) => proxy_wasm::on_response(self, usage, traveller, way.response, &stream, way.tools),
+            Ok(Some(reply)) => self.replace(reply, traveller, way),
+            Err(fault) => {
+                note(&fault, usage, traveller, way.tools);
+                if let Some((status, headers)) = before {
+                    (*way.response.status_mut(), *way.response.headers_mut()) = (status, headers);
+                }
+                self.fault_back(Error::Plugin { plugin: self.name.to_string(), fault }, traveller, way);
+            }
         }
     }
 

@@ -44,6 +44,11 @@ pub fn copy(step: &Step, usage: &Arc<Usage>, comparison: &Arc<Comparison>, trave
     if !usage.needs.request {
         return None;
     }
+    // What it does is its own to send: its calls, its shared data, and its metrics.
+    if usage.proxy_wasm().is_some() {
+        comparison.skip();
+        return None;
+    }
     let Some(place) = comparison.enter() else {
         comparison.skip();
         return None;

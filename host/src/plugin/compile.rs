@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 mod cache;
 mod child;
@@ -41,6 +41,56 @@ impl std::fmt::Display for Sha256Digest {
 impl std::fmt::Debug for Sha256Digest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// What compiling makes.
+pub trait Code: Sized {
+    /// Machine code, as bytes.
+    fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Vec<u8>>;
+
+    /// From bytes in memory.
+    ///
+    /// # Safety
+    /// They have to be what [`Code::compile`] made, in this or another process.
+    unsafe fn from_memory(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Self>;
+
+    /// Mapped from a file.
+    ///
+    /// # Safety
+    /// The same of what is in it, which may not change any more.
+    unsafe fn from_file(engine: &Engine, path: &Path) -> wasmtime::Result<Self>;
+}
+
+impl Code for Component {
+    fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        engine.precompile_component(bytes)
+    }
+
+    unsafe fn from_memory(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's.
+        unsafe { Component::deserialize(engine, compiled) }
+    }
+
+    unsafe fn from_file(engine: &Engine, path: &Path) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's.
+        unsafe { Component::deserialize_file(engine, path) }
+    }
+}
+
+impl Code for Module {
+    fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        engine.precompile_module(bytes)
+    }
+
+    unsafe fn from_memory(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's.
+        unsafe { Module::deserialize(engine, compiled) }
+    }
+
+    unsafe fn from_file(engine: &Engine, path: &Path) -> wasmtime::Result<Self> {
+        // SAFETY: the caller's.
+        unsafe { Module::deserialize_file(engine, path) }
     }
 }
 
@@ -82,13 +132,13 @@ impl Compiler {
         }
     }
 
-    /// The compiled component, for the engine of that tier. Blocks. The error says why it does not compile.
-    pub fn component(&self, engine: &Engine, tier: Tier, bytes: &[u8], digest: Sha256Digest) -> Result<Component, String> {
-        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.find(engine, digest)) {
-            return Ok(component);
+    /// The compiled component or module, for the engine of that tier. Blocks. The error says why it does not compile.
+    pub fn code<C: Code>(&self, engine: &Engine, tier: Tier, bytes: &[u8], digest: Sha256Digest) -> Result<C, String> {
+        if let Some(code) = self.cache.as_ref().and_then(|cache| cache.find(engine, digest)) {
+            return Ok(code);
         }
         let compiled = match &self.workshop {
-            Workshop::Here => engine.precompile_component(bytes).map_err(|error| format!("{error:#}"))?,
+            Workshop::Here => C::compile(engine, bytes).map_err(|error| format!("{error:#}"))?,
             Workshop::Children(children) => children.compile(tier, bytes).map_err(|failure| failure.to_string())?,
         };
         let kept = self.cache.as_ref().and_then(|cache| cache.keep(engine, digest, &compiled));
@@ -96,9 +146,9 @@ impl Compiler {
     }
 }
 
-fn from_memory(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+fn from_memory<C: Code>(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<C> {
     // SAFETY: the bytes come from this program's compiler, just now, through a pipe that nobody else holds.
-    unsafe { Component::deserialize(engine, compiled) }
+    unsafe { C::from_memory(engine, compiled) }
 }
 
 fn open(folder: &Path) -> Option<Cache> {

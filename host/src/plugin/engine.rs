@@ -21,13 +21,15 @@ const MAX_INSTANCES: u32 = 1_000;
 /// The stack of a guest. A worker's own stack has to be larger.
 const MAX_WASM_STACK: usize = 512 << 10;
 
-/// Which of the two engines code is for: neither runs the other's.
+/// Which of the engines code is for: none runs the others'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     /// Plugins of the contract, on the hot path.
     Contract,
     /// Other people's components: with the component model's async, which makes every call dearer.
     Foreign,
+    /// Proxy-Wasm filters: few instances that live long and may be large, and so are allocated one by one.
+    ProxyWasm,
 }
 
 /// An engine, and the thread that advances its epoch.
@@ -45,10 +47,13 @@ impl Engine {
     /// Starts an engine. Where the address space for the pool cannot be had (a container with a limit on it),
     /// instances are allocated one by one, which is slower and works.
     pub fn start(tier: Tier) -> wasmtime::Result<Self> {
-        let wasm = wasmtime::Engine::new(&pooled(settings(tier))).or_else(|error| {
-            tracing::warn!(%error, "no address space for pooled instances; allocating them one by one");
-            wasmtime::Engine::new(&settings(tier))
-        })?;
+        let wasm = match tier {
+            Tier::ProxyWasm => wasmtime::Engine::new(&settings(tier))?,
+            Tier::Contract | Tier::Foreign => wasmtime::Engine::new(&pooled(settings(tier))).or_else(|error| {
+                tracing::warn!(%error, "no address space for pooled instances; allocating them one by one");
+                wasmtime::Engine::new(&settings(tier))
+            })?,
+        };
         let alarm = Alarm::default();
         let ticker = Ticker::start(wasm.weak(), alarm.clone());
         Ok(Self { wasm, alarm, _ticker: ticker })
@@ -66,11 +71,15 @@ impl Engine {
 }
 
 impl Tier {
+    /// All of them.
+    pub const ALL: [Tier; 3] = [Tier::Contract, Tier::Foreign, Tier::ProxyWasm];
+
     /// Its name on the command line of the compiler.
     pub fn name(self) -> &'static str {
         match self {
             Tier::Contract => "contract",
             Tier::Foreign => "foreign",
+            Tier::ProxyWasm => "proxy-wasm",
         }
     }
 }

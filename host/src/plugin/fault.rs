@@ -8,7 +8,7 @@ use wasmtime::Trap;
 use crate::telemetry::metrics::FaultReason;
 
 /// A plugin did not do its work on this request. The instance that faulted is gone.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum Fault {
     /// The guest trapped: a panic, an out-of-bounds access, a stack overflow …
     #[error("trapped: {0}")]

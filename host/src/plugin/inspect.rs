@@ -51,7 +51,8 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Malformed> {
     if bytes.len() > MAX_BYTES {
         return Err(Malformed::TooLarge { got: bytes.len() });
     }
-    if !Parser::is_component(bytes) {
+    let is_what_it_is_taken_for = if tier == Tier::ProxyWasm { Parser::is_core_wasm } else { Parser::is_component };
+    if !is_what_it_is_taken_for(bytes) {
         return Err(Malformed::NotAComponent { hint: hint(bytes) });
     }
     count(bytes)?;
@@ -61,7 +62,9 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Malformed> {
 
 fn hint(bytes: &[u8]) -> &'static str {
     match bytes {
-        _ if Parser::is_core_wasm(bytes) => " but a core module: build for wasm32-wasip2, or run `wasm-tools component new`",
+        _ if Parser::is_core_wasm(bytes) => {
+            " but a core module without the export of a Proxy-Wasm filter (`proxy_abi_version_0_2_1`): build for wasm32-wasip2, or run `wasm-tools component new`"
+        }
         [0x7f, b'E', b'L', b'F', ..] => " but machine code, which is never accepted",
         [b'(', ..] => " but text: assemble it first",
         _ => "",
@@ -77,7 +80,7 @@ fn features(tier: Tier) -> WasmFeatures {
         | WasmFeatures::GC
         | WasmFeatures::EXCEPTIONS;
     match tier {
-        Tier::Contract => WasmFeatures::all().difference(off | WasmFeatures::CM_ASYNC),
+        Tier::Contract | Tier::ProxyWasm => WasmFeatures::all().difference(off | WasmFeatures::CM_ASYNC),
         Tier::Foreign => WasmFeatures::all().difference(off),
     }
 }

@@ -1,8 +1,10 @@
-//! What a component is, by what it exports: a plugin of the contract, or one of `wasi:http`, as other hosts run them.
+//! What a component or module is, by what it exports: a plugin of the contract, or something that other hosts run, too.
 
 use wasmparser::{Parser, Payload};
 
 use super::engine::Tier;
+use super::proxy_wasm::abi::Version;
+use super::proxy_wasm::load;
 
 /// What a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +17,8 @@ pub enum Kind {
     Service,
     /// Exports `wasi:http/handler@0.3` and imports it: a step of a chain that calls the rest of it.
     Middleware,
+    /// A core module with the marker of Proxy-Wasm: a step of a chain.
+    ProxyWasm(Version),
 }
 
 const PROXY: &str = "wasi:http/incoming-handler@0.2.";
@@ -23,6 +27,9 @@ const HANDLER: &str = "wasi:http/handler@0.3.";
 impl Kind {
     /// What these bytes are. What is no component is a plugin until somebody looks closer.
     pub fn of(bytes: &[u8]) -> Self {
+        if let Some(version) = load::version(bytes) {
+            return Kind::ProxyWasm(version);
+        }
         let names = Names::of(bytes);
         match (names.exports_handler, names.imports_handler, names.exports_proxy) {
             (true, true, _) => Kind::Middleware,
@@ -37,12 +44,13 @@ impl Kind {
         match self {
             Kind::Plugin => Tier::Contract,
             Kind::Proxy | Kind::Service | Kind::Middleware => Tier::Foreign,
+            Kind::ProxyWasm(_) => Tier::ProxyWasm,
         }
     }
 
     /// Whether it can be a step of a chain.
     pub fn is_step(self) -> bool {
-        matches!(self, Kind::Plugin | Kind::Middleware)
+        matches!(self, Kind::Plugin | Kind::Middleware | Kind::ProxyWasm(_))
     }
 
     /// Whether it can answer at the end of a route.
@@ -57,6 +65,9 @@ impl Kind {
             Kind::Proxy => "a wasi:http/incoming-handler@0.2 component: the end of a route, as its `component`",
             Kind::Service => "a wasi:http/handler@0.3 service: the end of a route, as its `component`",
             Kind::Middleware => "a wasi:http/handler@0.3 middleware: a step of a chain",
+            Kind::ProxyWasm(Version::V0_1_0) => "a Proxy-Wasm 0.1.0 filter: a step of a chain",
+            Kind::ProxyWasm(Version::V0_2_0) => "a Proxy-Wasm 0.2.0 filter: a step of a chain",
+            Kind::ProxyWasm(Version::V0_2_1) => "a Proxy-Wasm 0.2.1 filter: a step of a chain",
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use thiserror::Error;
+use wasmtime::Module;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
@@ -19,6 +20,7 @@ use super::engine::{Alarm, Engine, Tier};
 use super::fault::Fault;
 use super::inspect::{self, Malformed};
 use super::maker::Maker;
+use super::proxy_wasm::{self, Commons, Program};
 use super::state::HostState;
 use super::usage::{Code, Indexes, Parts, Shared, Usage};
 use super::{Capability, Grants, Isolation, Kind, Limits, wasi, wasi_http};
@@ -77,7 +79,13 @@ pub struct Artifact {
     pub imports: Vec<String>,
     /// What it is.
     pub kind: Kind,
-    component: Component,
+    code: Built,
+}
+
+/// What compiling made of it.
+enum Built {
+    Component(Component),
+    Module(Module),
 }
 
 impl Artifact {
@@ -115,8 +123,10 @@ impl UsageSpec {
 /// Loads components and keeps what is loaded while it is in use.
 pub struct Loader {
     engine: Engine,
-    /// The engine of other people's components, started with the first of them.
+    /// The engines of other people's components and of Proxy-Wasm filters, started with the first of them.
     foreign: Mutex<Option<Engine>>,
+    proxy_wasm: Mutex<Option<Engine>>,
+    commons: Commons,
     compiler: Compiler,
     maker: Maker,
     metrics: Metrics,
@@ -134,6 +144,8 @@ impl Loader {
         Ok(Self {
             engine: Engine::start(Tier::Contract)?,
             foreign: Mutex::default(),
+            proxy_wasm: Mutex::default(),
+            commons: Commons::default(),
             compiler: Compiler::new(cache, workshop),
             maker: Maker::start(),
             metrics,
@@ -153,8 +165,10 @@ impl Loader {
     /// Removes what was compiled of a component that nobody will ask for again.
     pub fn forget(&self, digest: Sha256Digest) {
         self.compiler.forget(self.engine.wasm(), digest);
-        if let Some(foreign) = &*self.foreign.lock() {
-            self.compiler.forget(foreign.wasm(), digest);
+        for other in [&self.foreign, &self.proxy_wasm] {
+            if let Some(engine) = &*other.lock() {
+                self.compiler.forget(engine.wasm(), digest);
+            }
         }
     }
 
@@ -167,12 +181,24 @@ impl Loader {
         let kind = Kind::of(bytes);
         inspect::inspect(bytes)?;
         let engine = self.engine(kind.tier()).map_err(|error| Refusal::Compile(format!("{error:#}")))?;
-        let component = self.compiler.component(&engine, kind.tier(), bytes, digest).map_err(Refusal::Compile)?;
-        // The image that instances are copied from is made now, not by the first request.
-        component.initialize_copy_on_write_image().map_err(|error| Refusal::Compile(error.to_string()))?;
-        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports: imports(&engine, &component), kind, component });
+        let (code, imports) = self.compiled(&engine, kind, bytes, digest)?;
+        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports, kind, code });
         self.artifacts.lock().insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
+    }
+
+    fn compiled(&self, engine: &wasmtime::Engine, kind: Kind, bytes: &[u8], digest: Sha256Digest) -> Result<(Built, Vec<String>), Refusal> {
+        let tier = kind.tier();
+        if tier == Tier::ProxyWasm {
+            let module = self.compiler.code(engine, tier, bytes, digest).map_err(Refusal::Compile)?;
+            let imports = proxy_wasm::imports(&module);
+            return Ok((Built::Module(module), imports));
+        }
+        let component: Component = self.compiler.code(engine, tier, bytes, digest).map_err(Refusal::Compile)?;
+        // The image that instances are copied from is made now, not by the first request.
+        component.initialize_copy_on_write_image().map_err(|error| Refusal::Compile(error.to_string()))?;
+        let imports = imports(engine, &component);
+        Ok((Built::Component(component), imports))
     }
 
     /// The component of that digest, if it is in use.
@@ -224,21 +250,39 @@ impl Loader {
 
     /// Checks imports against grants without configuring anything.
     pub fn link(&self, artifact: &Artifact, grants: &Grants) -> Result<(), Refusal> {
-        self.code(artifact, grants).map(drop)
-    }
-
-    fn code(&self, artifact: &Artifact, grants: &Grants) -> Result<Code, Refusal> {
-        match artifact.kind {
-            Kind::Plugin => self.plugin(artifact, grants).map(Code::Plugin),
-            kind => wasi_http::link(&artifact.component, kind, &artifact.imports).map(Code::Http),
+        match &artifact.code {
+            Built::Component(component) => self.component(artifact, component, grants).map(drop),
+            Built::Module(module) => proxy_wasm::check(module),
         }
     }
 
-    fn plugin(&self, artifact: &Artifact, grants: &Grants) -> Result<PluginPre<HostState>, Refusal> {
+    fn code(&self, artifact: &Artifact, spec: &UsageSpec) -> Result<Code, Refusal> {
+        match &artifact.code {
+            Built::Component(component) => self.component(artifact, component, &spec.grants),
+            Built::Module(module) => {
+                let quota = spec.limits.kv_bytes;
+                // A shadow's writes and measurements end with it, and nobody else sees them.
+                let common = match spec.shadow {
+                    false => self.commons.of(&spec.plugin, quota, &self.metrics.plugin_metrics(&spec.plugin)),
+                    true => Commons::default().of(&spec.plugin, quota, &Metrics::new().plugin_metrics(&spec.plugin)),
+                };
+                Program::link(module, &spec.config, common).map(Box::new).map(Code::ProxyWasm)
+            }
+        }
+    }
+
+    fn component(&self, artifact: &Artifact, component: &Component, grants: &Grants) -> Result<Code, Refusal> {
+        match artifact.kind {
+            Kind::Plugin => self.plugin(artifact, component, grants).map(Code::Plugin),
+            kind => wasi_http::link(component, kind, &artifact.imports).map(Code::Http),
+        }
+    }
+
+    fn plugin(&self, artifact: &Artifact, component: &Component, grants: &Grants) -> Result<PluginPre<HostState>, Refusal> {
         artifact.imports.iter().try_for_each(|import| granted(import, grants))?;
         let mut linker = Linker::new(self.engine.wasm());
         capability::link(&mut linker, grants).and_then(|()| wasi::link(&mut linker)).map_err(not_a_plugin)?;
-        let linked = linker.instantiate_pre(&artifact.component).map_err(not_a_plugin)?;
+        let linked = linker.instantiate_pre(component).map_err(not_a_plugin)?;
         PluginPre::new(linked).map_err(not_a_plugin)
     }
 
@@ -249,20 +293,27 @@ impl Loader {
     }
 
     fn engine(&self, tier: Tier) -> wasmtime::Result<wasmtime::Engine> {
-        if tier == Tier::Contract {
-            return Ok(self.engine.wasm().clone());
-        }
-        let mut foreign = self.foreign.lock();
-        if let Some(engine) = &*foreign {
+        let Some(other) = self.other(tier) else { return Ok(self.engine.wasm().clone()) };
+        let mut other = other.lock();
+        if let Some(engine) = &*other {
             return Ok(engine.wasm().clone());
         }
-        Ok(foreign.insert(Engine::start(tier)?).wasm().clone())
+        Ok(other.insert(Engine::start(tier)?).wasm().clone())
+    }
+
+    /// The place of an engine that is not the contract's.
+    fn other(&self, tier: Tier) -> Option<&Mutex<Option<Engine>>> {
+        match tier {
+            Tier::Contract => None,
+            Tier::Foreign => Some(&self.foreign),
+            Tier::ProxyWasm => Some(&self.proxy_wasm),
+        }
     }
 
     fn alarm(&self, tier: Tier) -> Alarm {
-        match tier {
-            Tier::Contract => self.engine.alarm().clone(),
-            Tier::Foreign => self.foreign.lock().as_ref().map_or_else(Alarm::default, |engine| engine.alarm().clone()),
+        match self.other(tier) {
+            None => self.engine.alarm().clone(),
+            Some(other) => other.lock().as_ref().map_or_else(Alarm::default, |engine| engine.alarm().clone()),
         }
     }
 
@@ -279,7 +330,7 @@ impl Loader {
             limits: Arc::clone(&spec.limits),
             grants: Arc::clone(&spec.grants),
             config: Arc::clone(&spec.config),
-            code: self.code(artifact, &spec.grants)?,
+            code: self.code(artifact, spec)?,
             waits: artifact.waits(),
             maker: self.maker.clone(),
             artifact: Arc::clone(artifact),

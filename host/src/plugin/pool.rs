@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use super::Isolation;
+use super::capability::http::FetchSender;
 use super::fault::Fault;
 use super::instance::Instance;
+use super::proxy_wasm::Vms;
 use super::usage::Usage;
 
 /// Idle instances that a worker keeps of one plugin.
@@ -16,9 +18,10 @@ const MAX_IDLE: usize = 16;
 const REPORT_CALLS: u32 = 64;
 
 /// The free lists of one worker.
-#[derive(Default)]
 pub struct Pools {
     slots: RefCell<Vec<Slot>>,
+    /// Those of Proxy-Wasm filters, which have many requests each.
+    pub vms: Rc<Vms>,
 }
 
 #[derive(Default)]
@@ -74,6 +77,11 @@ impl Drop for Lease {
 }
 
 impl Pools {
+    /// No instances yet. What Proxy-Wasm filters call goes out through `fetch`.
+    pub fn new(fetch: FetchSender) -> Rc<Self> {
+        Rc::new(Self { slots: RefCell::default(), vms: Vms::new(fetch) })
+    }
+
     /// An instance for one request: an idle one, one made ahead of time, or one made now. Waits only when the plugin
     /// has all its instances in use, and then as long as a call may take.
     pub async fn lease(self: &Rc<Self>, usage: &Arc<Usage>) -> Result<Lease, Fault> {
@@ -115,8 +123,9 @@ impl Pools {
 
     /// Tells how many instances of each plugin are idle and busy here: `report(usage, idle, busy)`.
     pub fn report(&self, report: impl Fn(&Usage, usize, usize)) {
+        self.vms.report(&report);
         for slot in self.slots.borrow().iter() {
-            if let Some(usage) = slot.usage.upgrade() {
+            if let Some(usage) = slot.usage.upgrade().filter(|usage| usage.proxy_wasm().is_none()) {
                 report(&usage, slot.idle.len(), slot.busy);
             }
         }
@@ -124,6 +133,7 @@ impl Pools {
 
     /// Drops what is old, and the lists of plugins that are gone. To be called now and then.
     pub fn sweep(&self) {
+        self.vms.sweep();
         for slot in self.slots.borrow_mut().iter_mut() {
             match slot.usage.strong_count() {
                 0 => *slot = Slot::default(),

@@ -243,18 +243,18 @@ pub(super) struct CpuClock {
 }
 
 impl CpuClock {
-    fn new(budget: Duration) -> Self {
+    pub(super) fn new(budget: Duration) -> Self {
         Self { budget, used: Duration::ZERO, running_since: Arc::new(AtomicU64::new(0)) }
     }
 
-    fn start(&mut self, budget: Duration) {
+    pub(super) fn start(&mut self, budget: Duration) {
         self.budget = budget;
         self.used = Duration::ZERO;
         self.running_since.store(0, Ordering::Relaxed);
     }
 
     /// Adds what ran since the last look, and says whether there was a look before. An error once the budget is used up.
-    fn tick(&mut self) -> Result<bool, LimitReached> {
+    pub(super) fn tick(&mut self) -> Result<bool, LimitReached> {
         let now = thread_cpu_time();
         let since = self.running_since.swap(now, Ordering::Relaxed);
         // The first tick may come any time after the call began, so it only starts the clock.

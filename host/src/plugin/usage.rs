@@ -18,6 +18,7 @@ use super::fault::Fault;
 use super::instance::Instance;
 use super::load::Artifact;
 use super::maker::Maker;
+use super::proxy_wasm::{Guest, Program};
 use super::state::HostState;
 use super::tally::Tally;
 use super::wasi_http::Linked;
@@ -51,6 +52,8 @@ pub(super) enum Code {
     Plugin(PluginPre<HostState>),
     /// Somebody else's component: one request each, in an engine of their own.
     Http(Linked),
+    /// A Proxy-Wasm filter: an instance on each worker, that has all requests there.
+    ProxyWasm(Box<Program>),
 }
 
 /// A plugin with a configuration.
@@ -111,6 +114,7 @@ impl Usage {
         usage.needs = match &usage.code {
             Code::Plugin(_) => usage.learn_needs().await?,
             Code::Http(_) => Needs::whole_request(),
+            Code::ProxyWasm(program) => usage.configure(program)?,
         };
         let usage = Arc::new(usage);
         if usage.keeps_spares() {
@@ -166,6 +170,28 @@ impl Usage {
     /// Whether it is one of the contract, and so has instances that are called phase by phase.
     pub(super) fn is_plugin(&self) -> bool {
         matches!(self.code, Code::Plugin(_))
+    }
+
+    /// What it is made from, if it is a Proxy-Wasm filter.
+    pub fn proxy_wasm(&self) -> Option<&Program> {
+        match &self.code {
+            Code::ProxyWasm(program) => Some(program),
+            Code::Plugin(_) | Code::Http(_) => None,
+        }
+    }
+
+    /// Configures a first instance of a Proxy-Wasm filter, which a worker will take.
+    fn configure(&self, program: &Program) -> Result<Needs, Fault> {
+        let guest = Guest::make(self, program, self.first_permit()?)?;
+        let _ = program.ready.push(Box::new(guest));
+        Ok(program.needs())
+    }
+
+    /// Another instance of a Proxy-Wasm filter. Blocks while the guest starts.
+    pub(super) fn new_guest(&self) -> Result<Guest, Fault> {
+        let program = self.proxy_wasm().ok_or_else(|| Fault::NoInstance("it is no Proxy-Wasm filter".into()))?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        Guest::make(self, program, permit.map_err(|_| Fault::NoInstance(format!("all {} are in use", self.limits.instances)))?)
     }
 
     async fn learn_needs(&self) -> Result<Needs, Fault> {

@@ -239,7 +239,7 @@ fn writable_name(name: &str) -> Result<HeaderName, Fault> {
     }
 }
 
-fn is_framing(name: &HeaderName) -> bool {
+pub(super) fn is_framing(name: &HeaderName) -> bool {
     // Looked at only when the length fits, which for most names is the whole check.
     match name.as_str().len() {
         2 => name == header::TE,
@@ -266,7 +266,7 @@ pub fn method(named: types::MethodResult) -> Result<Method, Fault> {
     })
 }
 
-fn other_method(name: &str) -> Result<Method, Fault> {
+pub(super) fn other_method(name: &str) -> Result<Method, Fault> {
     let method = Method::from_bytes(name.as_bytes()).map_err(|_| invalid(format!("{:?} as a method", clip(name))))?;
     // CONNECT and TRACE change what the connection or the message means.
     match method == Method::CONNECT || method == Method::TRACE || name.len() > 32 {
@@ -285,7 +285,7 @@ pub fn path_and_query(path: String) -> Result<PathAndQuery, Fault> {
     PathAndQuery::try_from(path.as_str()).map_err(|_| wrong())
 }
 
-fn status(code: u16) -> Result<StatusCode, Fault> {
+pub(super) fn status(code: u16) -> Result<StatusCode, Fault> {
     match StatusCode::from_u16(code) {
         Ok(status) if (200..600).contains(&code) => Ok(status),
         _ => Err(invalid(format!("{code} as a status"))),

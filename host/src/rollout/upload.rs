@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::text::Sha256;
-use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{BodyMode, Grants, Isolation, Limits, Loader, Needs, Refusal};
 
@@ -125,7 +124,7 @@ fn configured(loader: &Loader, artifact: &Arc<Artifact>, seats: &[Arc<Seat>]) ->
 fn alone(loader: &Loader, plugin: &str, artifact: &Arc<Artifact>) -> Result<Option<Needed>, RolloutError> {
     let grants = Grants::all();
     loader.link(artifact, &grants).map_err(RolloutError::Component)?;
-    match loader.usage(artifact, &spec(plugin, artifact.digest, grants)) {
+    match loader.usage(artifact, &spec(plugin, artifact, grants)) {
         Ok(usage) => Ok(Some(Needed::from(&usage.needs))),
         Err(Refusal::Config(_)) => Ok(None),
         Err(refusal) => Err(RolloutError::Component(refusal)),
@@ -133,13 +132,13 @@ fn alone(loader: &Loader, plugin: &str, artifact: &Arc<Artifact>) -> Result<Opti
 }
 
 /// As a shadow, so that what it may do when it is configured has no effect.
-fn spec(plugin: &str, digest: Sha256Digest, grants: Grants) -> UsageSpec {
+fn spec(plugin: &str, artifact: &Artifact, grants: Grants) -> UsageSpec {
     UsageSpec {
         plugin: plugin.into(),
-        digest,
+        digest: artifact.digest,
         config: "{}".into(),
         isolation: Isolation::Reuse,
-        limits: Arc::new(Limits::default()),
+        limits: Arc::new(Limits::of(artifact.kind)),
         grants: Arc::new(grants),
         shadow: true,
     }

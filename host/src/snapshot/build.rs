@@ -304,6 +304,8 @@ impl<'a> Build<'a> {
             name: name.into(),
             previous: seat.now().previous,
             on_error: configured.on_error.map_or(source.on_error, plugins::on_error),
+            route: route.name.as_str().into(),
+            upstream: route.upstream.as_deref().map(Into::into),
             scope: self.builder.buckets.scope(&format!("{}\0{place}\0{}", route.name, configured.plugin)),
             seat,
             usage,

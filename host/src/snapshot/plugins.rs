@@ -239,7 +239,7 @@ impl Wanted<'_> {
         let Some((plugin, _)) = &self.entry else { return Ok(built_in(self.name, artifact)) };
         let grants = match &plugin.grants {
             None if self.is_builtin => Grants::all(),
-            None => Grants::none(),
+            None => Grants::of(artifact.kind),
             Some(listed) => grants(listed),
         };
         loader.link(&artifact, &grants)?;
@@ -338,6 +338,7 @@ fn limits(configured: &document::PluginLimits, plain: Limits) -> Limits {
         reply_bytes: bytes(configured.reply, plain.reply_bytes),
         kv_bytes: configured.kv.as_len(),
         fetch_bytes: bytes(configured.fetch, plain.fetch_bytes),
+        held_bytes: bytes(configured.body, plain.held_bytes),
         instances: configured.instances as usize,
     }
 }

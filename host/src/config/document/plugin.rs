@@ -118,18 +118,19 @@ pub enum Isolation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PluginLimits {
-    /// Linear memory of one instance: 32MiB, and 128MiB for a component of `wasi:http`, unless a built-in has its own default.
+    /// Linear memory of one instance: 32MiB, 128MiB for a component of `wasi:http` and 256MiB for a Proxy-Wasm filter, unless a built-in has its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
     /// Table elements of one instance: 10000, and 100000 for a component of `wasi:http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<u32>,
-    /// Computing time of one call: 10ms, and 1s for all that a component of `wasi:http` does for one request, unless a
+    /// Computing time of one call: 10ms, 50ms for a callback of a Proxy-Wasm filter, and 1s for all that a component of `wasi:http` does for one request, unless a
     /// built-in has its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Period>,
     /// Elapsed time of one call, waiting included: 1s, unless a built-in has its own default. A component of `wasi:http` has
-    /// 30s to the head of its answer, as long again for each piece of the body, and for what it does after the last.
+    /// 30s to the head of its answer, as long again for each piece of the body, and for what it does after the last. A call of a
+    /// Proxy-Wasm filter to an upstream has 10s, and a request that it pauses waits for twice as long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall: Option<Period>,
     /// Calls to capabilities in one call.
@@ -144,6 +145,9 @@ pub struct PluginLimits {
     /// The body of one fetched response: 1MiB, unless a built-in has its own default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetch: Option<Size>,
+    /// What the gateway holds of a body for a Proxy-Wasm filter that waits for more of it, or for something else: 1MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Size>,
     /// Instances at a time on one worker.
     pub instances: u32,
 }
@@ -253,6 +257,7 @@ impl Default for PluginLimits {
             reply: None,
             kv: Size::mib(1),
             fetch: None,
+            body: None,
             instances: 64,
         }
     }

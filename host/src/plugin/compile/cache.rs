@@ -14,9 +14,8 @@ use std::time::{Duration, SystemTime};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
-use super::Sha256Digest;
+use super::{Code, Sha256Digest};
 
 /// How long an entry stays that nobody asks for.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -38,7 +37,7 @@ impl Cache {
     }
 
     /// The component of that digest, if it was compiled before.
-    pub fn find(&self, engine: &Engine, digest: Sha256Digest) -> Option<Component> {
+    pub fn find<C: Code>(&self, engine: &Engine, digest: Sha256Digest) -> Option<C> {
         let path = self.path(engine, digest);
         let found = self.read(engine, &path)?;
         // One that cannot be marked may be compiled anew one day.
@@ -59,7 +58,7 @@ impl Cache {
 
     /// Keeps a compiled component and gives it back mapped from the file, where its pages are shared and can be given
     /// back to the system. None where it cannot be kept, or not be used.
-    pub fn keep(&self, engine: &Engine, digest: Sha256Digest, compiled: &[u8]) -> Option<Component> {
+    pub fn keep<C: Code>(&self, engine: &Engine, digest: Sha256Digest, compiled: &[u8]) -> Option<C> {
         let path = self.path(engine, digest);
         match self.write(&path, compiled) {
             Ok(()) => self.read(engine, &path),
@@ -77,7 +76,7 @@ impl Cache {
         self.folder.join(format!("{digest}-{:016x}.cwasm", settings.finish()))
     }
 
-    fn read(&self, engine: &Engine, path: &Path) -> Option<Component> {
+    fn read<C: Code>(&self, engine: &Engine, path: &Path) -> Option<C> {
         let code = fs::read(path).ok()?;
         let tag = fs::read(path.with_extension("mac")).ok()?;
         if self.mac(&code).verify_slice(&tag).is_err() {
@@ -85,7 +84,7 @@ impl Cache {
             return None;
         }
         // SAFETY: the checksum says that we wrote these bytes, and nobody changes the file after its rename.
-        match unsafe { Component::deserialize_file(engine, path) } {
+        match unsafe { C::from_file(engine, path) } {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::debug!(%error, path = %path.display(), "compiled component does not fit this engine");
@@ -183,6 +182,8 @@ fn keep_in_force(path: &Path, key: &[u8; 32]) -> io::Result<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::component::Component;
+
     use super::*;
 
     #[test]
@@ -193,16 +194,16 @@ mod tests {
         let digest = Sha256Digest::of(bytes);
         let cache = Cache::open(&folder).expect("a folder under the temporary one");
         let compiled = engine.precompile_component(bytes).expect("an empty component compiles");
-        assert!(cache.keep(&engine, digest, &compiled).is_some(), "it is kept");
+        assert!(cache.keep::<Component>(&engine, digest, &compiled).is_some(), "it is kept");
 
         let path = cache.path(&engine, digest);
         let mut code = fs::read(&path).expect("the entry was kept");
         code[100] ^= 1;
         fs::remove_file(&path).expect("ours");
         fs::write(&path, &code).expect("ours");
-        assert!(cache.find(&engine, digest).is_none(), "one flipped bit is enough to refuse it");
-        assert!(cache.keep(&engine, digest, &compiled).is_some(), "it is replaced");
-        assert!(cache.find(&engine, digest).is_some(), "and found again");
+        assert!(cache.find::<Component>(&engine, digest).is_none(), "one flipped bit is enough to refuse it");
+        assert!(cache.keep::<Component>(&engine, digest, &compiled).is_some(), "it is replaced");
+        assert!(cache.find::<Component>(&engine, digest).is_some(), "and found again");
         fs::remove_dir_all(&folder).expect("ours");
     }
 
@@ -214,7 +215,7 @@ mod tests {
         let digest = Sha256Digest::of(bytes);
         let cache = Cache::open(&folder).expect("a folder under the temporary one");
         let compiled = engine.precompile_component(bytes).expect("an empty component compiles");
-        cache.keep(&engine, digest, &compiled).expect("it is kept");
+        cache.keep::<Component>(&engine, digest, &compiled).expect("it is kept");
         fs::write(folder.join("a.1-2.tmp"), b"half").expect("ours");
         let after = |hours: u64| old(&folder, SystemTime::now() + Duration::from_secs(hours * 3600)).len();
         assert_eq!((after(0), after(2), after(24 * 31)), (0, 1, 3), "an entry is two files; the key stays");
@@ -223,10 +224,10 @@ mod tests {
         let long_ago = SystemTime::now() - Duration::from_secs(29 * 24 * 3600);
         fs::File::open(&path).and_then(|file| file.set_modified(long_ago)).expect("ours");
         assert_eq!(after(48), 2, "this and the unfinished one");
-        cache.find(&engine, digest).expect("it is there");
+        cache.find::<Component>(&engine, digest).expect("it is there");
         assert_eq!(after(48), 1, "it was asked for");
         cache.remove(&engine, digest);
-        assert!(cache.find(&engine, digest).is_none() && folder.join("key").exists());
+        assert!(cache.find::<Component>(&engine, digest).is_none() && folder.join("key").exists());
         fs::remove_dir_all(&folder).expect("ours");
     }
 
@@ -238,12 +239,12 @@ mod tests {
         let digest = Sha256Digest::of(bytes);
         let (ours, theirs) = (Cache::open(&folder.join("a")).expect("a folder"), Cache::open(&folder.join("b")).expect("a folder"));
         let compiled = engine.precompile_component(bytes).expect("an empty component compiles");
-        theirs.keep(&engine, digest, &compiled).expect("it is kept there");
+        theirs.keep::<Component>(&engine, digest, &compiled).expect("it is kept there");
         for extension in ["cwasm", "mac"] {
             let from = theirs.path(&engine, digest).with_extension(extension);
             fs::copy(from, ours.path(&engine, digest).with_extension(extension)).expect("ours");
         }
-        assert!(ours.find(&engine, digest).is_none(), "code that somebody else compiled is not run");
+        assert!(ours.find::<Component>(&engine, digest).is_none(), "code that somebody else compiled is not run");
         fs::remove_dir_all(&folder).expect("ours");
     }
 }

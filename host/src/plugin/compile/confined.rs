@@ -42,7 +42,11 @@ fn compile(tier: Tier) -> Result<Vec<u8>, String> {
         _ => format!("it cannot be read: {error}"),
     })?;
     let engine = engine::compiler(tier).map_err(|error| format!("{error:#}"))?;
-    engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))
+    let compiled = match tier {
+        Tier::Contract | Tier::Foreign => engine.precompile_component(&bytes),
+        Tier::ProxyWasm => engine.precompile_module(&bytes),
+    };
+    compiled.map_err(|error| format!("{error:#}"))
 }
 
 fn confine(limits: Limits) -> io::Result<()> {
