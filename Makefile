@@ -48,6 +48,7 @@ GO_SDK = $(or $(CARGO_TARGET_DIR),target)/go-sdk
 GO_VERSION = 1.26.6
 
 setup-tests:
+	@rustup target list --installed | grep -qx wasm32-wasip1 || { echo "== installing the Rust target wasm32-wasip1 (Proxy-Wasm filters of the tests are built for it)"; rustup target add wasm32-wasip1; }
 	@command -v npm >/dev/null || { echo "== installing node and npm (a real identity provider for the tests)"; apt-get update -q && apt-get install -y -q nodejs npm; }
 	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || { echo "== installing libfaketime (a clock that tests move)"; apt-get update -q && apt-get install -y -q libfaketime; }
 	@mkdir -p $(PROVIDER) && cp tests/identity-provider/serve.mjs $(PROVIDER)/

@@ -5,6 +5,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+#[path = "build/proxy_wasm.rs"]
+mod proxy_wasm;
+#[path = "build/published.rs"]
+mod published;
 #[path = "build/wasi_http.rs"]
 mod wasi_http;
 
@@ -14,9 +18,18 @@ const TARGET: &str = "wasm32-wasip2";
 fn main() -> ExitCode {
     let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says so"));
     let root = tests.parent().expect("tests/ is a folder of the repository");
-    for folder in
-        ["build.rs", "build", "conformance/rust", "../example-plugins/pii-redact", "guests", "wasi-http", "../plugins-sdk/rust", "../wit"]
-    {
+    let folders = [
+        "build.rs",
+        "build",
+        "conformance/rust",
+        "../example-plugins/pii-redact",
+        "guests",
+        "proxy-wasm",
+        "wasi-http",
+        "../plugins-sdk/rust",
+        "../wit",
+    ];
+    for folder in folders {
         println!("cargo::rerun-if-changed={folder}");
     }
     let target = root.join("target/guests");
@@ -31,6 +44,12 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("cargo::rustc-env=WASI_HTTP={}", target.join(TARGET).join("release/examples").display());
+    let target = root.join("target/proxy-wasm");
+    if let Err(problem) = proxy_wasm::build(&tests, &target) {
+        println!("cargo::error=the filters of Proxy-Wasm do not build: {problem}");
+        return ExitCode::FAILURE;
+    }
+    println!("cargo::rustc-env=PROXY_WASM={}", target.join(proxy_wasm::TARGET).join("release/examples").display());
     ExitCode::SUCCESS
 }
 

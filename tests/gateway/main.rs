@@ -44,6 +44,7 @@ mod metrics;
 mod plugins;
 mod problems;
 mod proxy_protocol;
+mod proxy_wasm;
 mod registration;
 mod registries;
 mod registries_failing;

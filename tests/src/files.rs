@@ -35,6 +35,12 @@ pub fn foreign(name: &str) -> PathBuf {
     if program.exists() { program } else { library }
 }
 
+/// A filter of `tests/proxy-wasm`, as a module.
+#[must_use]
+pub fn filter(name: &str) -> PathBuf {
+    Path::new(env!("PROXY_WASM")).join(format!("{name}.wasm"))
+}
+
 /// Prometheus' own checker of metrics: the one in the `PATH`, or the one that `make test` fetched.
 ///
 /// # Panics

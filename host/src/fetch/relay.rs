@@ -68,7 +68,7 @@ async fn send(
     let mut errand = errand(worker, target.upstream, admission, began, &counts);
     errand.timeouts.request = Some(errand.timeouts.request.map_or(limit, |request| request.min(limit)));
     errand.tries = trace.and_then(|trace| worker.traces.fetch(trace, hop(target.upstream, endpoint), &mut request, began));
-    errand.send(endpoint, Box::new(request)).await
+    errand.send(endpoint, request).await
 }
 
 /// What goes to the endpoint of what the guest wrote.

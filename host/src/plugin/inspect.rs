@@ -51,19 +51,21 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Malformed> {
     if bytes.len() > MAX_BYTES {
         return Err(Malformed::TooLarge { got: bytes.len() });
     }
+    let tier = Kind::of(bytes).tier();
     let is_what_it_is_taken_for = if tier == Tier::ProxyWasm { Parser::is_core_wasm } else { Parser::is_component };
     if !is_what_it_is_taken_for(bytes) {
         return Err(Malformed::NotAComponent { hint: hint(bytes) });
     }
     count(bytes)?;
-    Validator::new_with_features(features(Kind::of(bytes).tier())).validate_all(bytes)?;
+    Validator::new_with_features(features(tier)).validate_all(bytes)?;
     Ok(())
 }
 
 fn hint(bytes: &[u8]) -> &'static str {
     match bytes {
         _ if Parser::is_core_wasm(bytes) => {
-            " but a core module without the export of a Proxy-Wasm filter (`proxy_abi_version_0_2_1`): build for wasm32-wasip2, or run `wasm-tools component new`"
+            " but a core module, and no Proxy-Wasm filter, which exports `proxy_abi_version_0_2_1`: build for wasm32-wasip2, or run \
+             `wasm-tools component new`"
         }
         [0x7f, b'E', b'L', b'F', ..] => " but machine code, which is never accepted",
         [b'(', ..] => " but text: assemble it first",

@@ -49,7 +49,9 @@ pub fn link(component: &Component, kind: Kind, imports: &[String]) -> Result<Lin
     let linked = linker.instantiate_pre(component).map_err(refused)?;
     match kind {
         Kind::Proxy => ProxyPre::new(linked).map(Linked::Proxy).map_err(refused),
-        Kind::Plugin | Kind::Service | Kind::Middleware | Kind::ProxyWasm(_) => ServicePre::new(linked).map(Linked::Service).map_err(refused),
+        Kind::Plugin | Kind::Service | Kind::Middleware | Kind::ProxyWasm(_) => {
+            ServicePre::new(linked).map(Linked::Service).map_err(refused)
+        }
     }
 }
 

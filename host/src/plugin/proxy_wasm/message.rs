@@ -1,7 +1,7 @@
 //! Heads and trailers as guests see them: pseudo-headers first, then fields. What a guest writes is checked here, one field at
 //! a time, as the edits of components are.
 
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use smallvec::SmallVec;
 
@@ -195,11 +195,6 @@ impl Head {
 /// The scheme in `:scheme` and `request.scheme`.
 pub fn scheme(secure: bool) -> &'static str {
     if secure { "https" } else { "http" }
-}
-
-/// The scheme of an upstream's side is nobody's business; for calls it only has to be one.
-pub fn is_scheme(value: &[u8]) -> bool {
-    Scheme::try_from(value).is_ok()
 }
 
 /// A field's name.

@@ -58,7 +58,7 @@ impl Harm {
             "calls" => loop {
                 hostcalls::get_current_time().unwrap();
             },
-            "log" => (0..1_000).for_each(|_| hostcalls::log(LogLevel::Info, &"x".repeat(1_000)).unwrap()),
+            "log" => (0..500).for_each(|_| hostcalls::log(LogLevel::Info, &"x".repeat(1_000)).unwrap()),
             // SAFETY: none, that is the point.
             "pointers" => unsafe {
                 let wild = usize::MAX as *mut u8;

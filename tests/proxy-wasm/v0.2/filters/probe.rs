@@ -135,11 +135,12 @@ impl Context for Probe {
             return;
         }
         self.answers.sort();
-        self.set_http_request_header("x-answers", Some(&self.answers.join("; ")));
+        let answers = self.answers.join("; ");
         match self.mode.as_str() {
-            "call-in-body" => self.set_http_request_body(0, usize::MAX, self.answers.join("; ").as_bytes()),
-            "call-and-answer" => return drop(self.reply(200, &self.answers.join("; "))),
-            _ => {}
+            // The head has gone on.
+            "call-in-body" => self.set_http_request_body(0, usize::MAX, answers.as_bytes()),
+            "call-and-answer" => return drop(self.reply(200, &answers)),
+            _ => self.set_http_request_header("x-answers", Some(&answers)),
         }
         self.resume_http_request();
     }
@@ -159,8 +160,8 @@ impl HttpContext for Probe {
                 return self.reply(200, &String::from_utf8_lossy(&value));
             }
             "fill" => {
-                let full = self.set_shared_data("large", Some(&vec![0; 2 << 20]), None);
-                return self.reply(200, &format!("{full:?}"));
+                // The SDK panics where there is no room.
+                self.set_shared_data("large", Some(&vec![0; 2 << 20]), None).unwrap();
             }
             "call-on-tick" => self.set_shared_data("call", Some(b"1"), None).unwrap(),
             "rewrite" => {
@@ -257,7 +258,8 @@ impl HttpContext for Probe {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.add_http_response_trailer("x-seen", "response");
+        let sum = self.get_http_response_trailer("x-sum").unwrap_or_default();
+        self.set_http_response_trailer("x-sum", Some(&format!("{sum}, seen")));
         Action::Continue
     }
 

@@ -62,7 +62,9 @@ fn find(host: &mut Host, path: &[u8]) -> Option<Value> {
 
 fn of_plugin(host: &Host, path: &str) -> Option<Value> {
     match path {
-        "plugin_name" | "plugin_root_id" | "plugin_vm_id" => Some(words(&host.plugin.name)),
+        "plugin_name" => Some(words(&host.plugin.name)),
+        // Machines and roots have no names here, which is what they are in other hosts where nothing is configured.
+        "plugin_root_id" | "plugin_vm_id" => Some(Value::new()),
         "plugin_version" => Some(words(&host.plugin.version)),
         // Inbound: what a gateway is to its backends.
         "listener_direction" => Some(number(1)),
