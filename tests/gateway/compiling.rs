@@ -73,9 +73,14 @@ async fn the_compilers_process_is_held_to_its_limits() {
         let folder = folder.path().to_owned();
         async move { gatehouse_reading(&folder, arguments, component).await }
     };
-    let output = run(&["compile-plugin", "--engine", "contract", "--memory", "2147483648", "--cpu", "1", "--nice", "0"], bombs::functions(20_000, 1_400)).await;
+    let output = run(
+        &["compile-plugin", "--engine", "contract", "--memory", "2147483648", "--cpu", "1", "--nice", "0"],
+        bombs::functions(20_000, 1_400),
+    )
+    .await;
     assert_eq!(output.code, None, "a signal ended it: {}", output.stderr);
-    let output = run(&["compile-plugin", "--engine", "contract", "--memory", "2147483648", "--cpu", "60"], b"\0asm\x0d\0\x01\0\x01".to_vec()).await;
+    let output =
+        run(&["compile-plugin", "--engine", "contract", "--memory", "2147483648", "--cpu", "60"], b"\0asm\x0d\0\x01\0\x01".to_vec()).await;
     assert_eq!(output.code, Some(1));
     assert!(output.stdout.contains("unexpected end"), "the reason goes where code would: {}", output.stdout);
 }
