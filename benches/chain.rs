@@ -51,13 +51,13 @@ impl Bench {
             buckets: Arc::new(Table::new(1_000)),
             clock: Clock::start(),
             decisions: worker.decisions(),
-            fetch,
+            fetch: fetch.clone(),
         };
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"),
             loader: Loader::start(None, Workshop::Here, metrics).expect("an engine"),
             services: Arc::new(services),
-            pools: Rc::default(),
+            pools: Pools::new(fetch),
             metrics: worker,
         }
     }
@@ -80,6 +80,8 @@ impl Bench {
         let stable = self.loader.usage(&artifact, &spec).expect("it takes its configuration");
         Step {
             name: name.into(),
+            route: "all".into(),
+            upstream: None,
             usage: Arc::clone(&stable),
             previous: None,
             on_error: OnError::Closed,

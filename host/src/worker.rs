@@ -4,8 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -144,6 +144,7 @@ async fn run(index: usize, shared: Shared, mut listen: mpsc::UnboundedReceiver<L
 async fn tidy(worker: Rc<Worker>) {
     let (mut flush, mut sweep) = (tokio::time::interval(FLUSH), tokio::time::interval(SWEEP));
     let mut applied = worker.shared.applied.clone();
+    worker.start_filters();
     loop {
         tokio::select! {
             _ = flush.tick() => worker.flush(),
@@ -153,7 +154,7 @@ async fn tidy(worker: Rc<Worker>) {
                 worker.connections.sweep();
             }
             // An idle worker lets go of an old snapshot, too.
-            Ok(()) = applied.changed() => drop(worker.view()),
+            Ok(()) = applied.changed() => worker.start_filters(),
         }
     }
 }
@@ -193,6 +194,17 @@ impl Worker {
             self.shared.pinned[self.index].set(current.revision);
         }
         Rc::clone(&seen)
+    }
+
+    /// Has an instance of each Proxy-Wasm filter made: what they do on their own waits for no request.
+    fn start_filters(&self) {
+        let view = self.view();
+        for seat in view.snapshot.seats.values().filter_map(Weak::upgrade) {
+            let stable = seat.now().stable;
+            if stable.proxy_wasm().is_some() {
+                self.pools.vms.start(&stable);
+            }
+        }
     }
 
     /// Whether connections are asked to go.

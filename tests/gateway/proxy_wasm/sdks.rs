@@ -11,6 +11,7 @@ use super::house::{CALLS, House};
 async fn hello_world_says_hello_and_serves_no_requests() {
     let house = House::configured("hello_world", "on_error: skip", "").await;
     house.said("Hello, World!").await;
+    house.said("your lucky number is").await;
     assert_eq!(house.gateway.get("/").await.status, 200, "it makes no contexts for requests, which is a fault");
 }
 
