@@ -20,17 +20,20 @@ pub fn version(bytes: &[u8]) -> Option<Version> {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(text: &str, expected: Option<Version>) {
-        assert_eq!(version(&wat::parse_str(text).expect("a module")), expected, "{text}");
+    /// The module with one export of that name and kind: 0 for functions, 2 for memories.
+    fn module(name: &str, kind: u8) -> Vec<u8> {
+        let export = [&[1, name.len() as u8], name.as_bytes(), &[kind, 0]].concat();
+        [&b"\0asm\x01\0\0\0"[..], &[7, export.len() as u8], &export].concat()
     }
 
     #[test]
-    fn a_filter_is_known_by_the_name_of_an_export() {
-        check("(module)", None);
-        check(r#"(module (memory (export "proxy_abi_version_0_2_1") 1))"#, None);
-        check(r#"(module (func (export "proxy_abi_version_0_2_0")))"#, Some(Version::V0_2_0));
-        check(r#"(module (func (export "proxy_abi_version_0_1_0")) (func (export "proxy_abi_version_0_2_1")))"#, Some(Version::V0_2_1));
-        assert_eq!(version(b"\0asm\x01\0\0\0\xff"), None);
+    fn a_filter_is_known_by_the_name_of_an_exported_function() {
+        assert_eq!(version(b"\0asm\x01\0\0\0"), None);
+        assert_eq!(version(&module("proxy_abi_version_0_2_1", 2)), None, "a memory says nothing");
+        assert_eq!(version(&module("proxy_abi_version_0_3_0", 0)), None, "nobody has specified that");
+        for (marker, expected) in Version::MARKERS {
+            assert_eq!(version(&module(marker, 0)), Some(expected));
+        }
+        assert_eq!(version(b"\0asm\x01\0\0\0\x07\xff"), None);
     }
 }
