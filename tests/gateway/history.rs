@@ -87,6 +87,25 @@ async fn a_thousand_changes_leave_a_store_of_bounded_size() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_revoked_does_not_come_back_with_a_rollback() {
+    let gateway = Gateway::start("routes: [{name: all, chain: [{plugin: api-key}, {plugin: mock}]}]\n").await;
+    assert_eq!(gateway.api_send("PUT", "/v1/clients/acme", &json!({})).await.status, 201);
+    let make = async || gateway.api_send("POST", "/v1/clients/acme/keys", &json!({})).await.json();
+    let (kept, revoked) = (make().await, make().await);
+    let before = gateway.api_get("/v1/revisions?limit=1").await.json()["items"][0]["number"].as_u64().expect("a number");
+    assert_eq!(gateway.api_delete(&format!("/v1/clients/acme/keys/{}", revoked["id"].as_str().expect("an id"))).await.status, 200);
+    assert_eq!(gateway.api_delete("/v1/clients/acme").await.status, 200);
+    let ask = |key: &Value| {
+        let request = get("/").header("x-api-key", key["key"].as_str().expect("shown once"));
+        gateway.ask(request)
+    };
+    assert_eq!((ask(&kept).await.status, ask(&revoked).await.status), (401, 401), "the client is gone");
+    let back = gateway.api(request("POST", &format!("/v1/revisions/{before}/rollback")).body("")).await;
+    assert_eq!(back.status, 200, "{}", back.text());
+    assert_eq!((ask(&kept).await.status, ask(&revoked).await.status), (200, 401), "the client is back, and not what was revoked");
+}
+
+#[tokio::test]
 async fn what_files_changed_is_shown_part_by_part() {
     let origin = Origin::saying("hello").await;
     let before = format!("{}clients: [{{name: gone}}, {{name: stays}}]\n", plain(&origin.url()));

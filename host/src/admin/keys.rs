@@ -21,6 +21,7 @@ use crate::gateway::apply::State;
 use crate::identity::api_key::{ApiKey, Env, Form};
 use crate::identity::digest::{Digest, Pepper};
 use crate::snapshot::build::read_secret;
+use crate::store::revisions::REVOKE;
 
 /// The longest that a replaced key still works.
 const LONGEST_GRACE: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -141,7 +142,7 @@ async fn change(call: Call<How, Json<KeySettings>>) -> Result<Json<Outcome>, Pro
 
 async fn revoke(call: Call<How>) -> Result<Json<Outcome>, Problem> {
     let (name, id) = (call.name().to_owned(), call.parameter(1).to_owned());
-    let order = Order::of(&call, format!("revoke key {id} of client {name}"));
+    let order = Order::of(&call, format!("{REVOKE}{id} of client {name}"));
     let outcome = order.carry_out(move |state| {
         let mut client = client(state, &name)?;
         find(&mut client, &id)?;

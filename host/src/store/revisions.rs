@@ -1,7 +1,7 @@
 //! Revisions: what changed from one applied configuration to the next, when, and by whom. Going back is going through
 //! these changes the other way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use super::{Reading, Record, StoreError, Writing, number};
 const KEPT: u64 = 1000;
 /// Bytes of changes that are kept together; those of the last revision always are.
 const KEPT_BYTES: u64 = 64 << 20;
+/// What the action of a revision begins with that revokes a key.
+pub const REVOKE: &str = "revoke key ";
 /// Changes by files that are kept of one revision.
 const SHOWN: usize = 1000;
 
@@ -176,7 +178,8 @@ impl Reading {
         Ok(self.page_back(None, 1)?.pop().map(|(_, revision)| revision))
     }
 
-    /// What every resource that changed since a revision was then; None where it was not there.
+    /// What every resource that changed since a revision was then, without keys that were revoked since; None where it was
+    /// not there.
     pub fn since(&self, revision: u64) -> Result<BTreeMap<(Kind, String), Option<Value>>, NoWayBack> {
         if self.get::<Revision>(&number(revision))?.is_none() {
             return Err(NoWayBack::Unknown(revision));
@@ -193,6 +196,37 @@ impl Reading {
         for difference in later.into_iter().rev().flat_map(|(_, differences)| differences.0.into_iter().rev()) {
             then.insert((difference.kind, difference.name), difference.before);
         }
+        let revoked = self.revoked_since(revision)?;
+        then.values_mut().flatten().for_each(|value| without_keys(value, &revoked));
         Ok(then)
+    }
+
+    /// The digests of keys that were revoked since a revision. Whatever is gone back to, they stay that.
+    fn revoked_since(&self, revision: u64) -> Result<HashSet<String>, StoreError> {
+        let mut revoked = HashSet::new();
+        let later = self.page::<Revision>(Some(&number(revision)), usize::MAX)?;
+        for (key, _) in later.into_iter().filter(|(_, revision)| revision.action.starts_with(REVOKE)) {
+            for difference in self.get::<Differences>(&key)?.unwrap_or_default().0 {
+                let left: HashSet<String> = keys(difference.after.as_ref()).collect();
+                revoked.extend(keys(difference.before.as_ref()).filter(|digest| !left.contains(digest)));
+            }
+        }
+        Ok(revoked)
+    }
+}
+
+/// The digests of a client's keys. Of anything else, none.
+fn keys(client: Option<&Value>) -> impl Iterator<Item = String> {
+    let keys = client.and_then(|client| client["keys"].as_array()).into_iter().flatten();
+    keys.filter_map(digest)
+}
+
+fn digest(key: &Value) -> Option<String> {
+    key["sha256"].as_str().or(key["hmac"].as_str()).map(str::to_owned)
+}
+
+fn without_keys(client: &mut Value, revoked: &HashSet<String>) {
+    if let Some(keys) = client.get_mut("keys").and_then(Value::as_array_mut) {
+        keys.retain(|key| digest(key).is_none_or(|digest| !revoked.contains(&digest)));
     }
 }
