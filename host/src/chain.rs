@@ -15,6 +15,7 @@ use crate::plugin::bindings::gatehouse::plugin::types;
 use crate::plugin::pool::{Lease, Pools};
 use crate::plugin::proxy_wasm::Stream;
 use crate::plugin::verdict::{self, Changes, Reply, RequestEdit, RequestVerdict, ResponseEdit};
+use crate::plugin::wasi_http::run::Rest;
 use crate::plugin::{BodyMode, Call, Fault, OnError, Usage};
 use crate::rollout::{Lineup, Seat, Turn};
 use crate::telemetry::metrics::{Phase, WorkerMetrics};
@@ -22,6 +23,7 @@ use crate::telemetry::traces::{PluginCall, Recorder};
 
 mod back;
 mod limit;
+mod middleware;
 mod proxy_wasm;
 mod shadow;
 mod show;
@@ -85,6 +87,8 @@ pub struct Traveller {
     secure: bool,
     /// A copy of the request for a version that is only compared; None unless the step at hand has one.
     shadow: Option<Box<Shadow>>,
+    /// The body of a reply that is made while it passes.
+    reply_body: Option<Box<Body>>,
 }
 
 /// A step that a request went through, with what it left for the way back.
@@ -98,6 +102,8 @@ struct Reached {
     shadow: Option<shadow::Waiting>,
     /// The request as the instance of a Proxy-Wasm filter has it. None for all others.
     stream: Option<Rc<Stream>>,
+    /// The middleware that waits for the response. None for all others.
+    rest: Option<Box<Rest>>,
 }
 
 /// What a worker lends to a chain.
@@ -128,6 +134,7 @@ impl Traveller {
             reached: Vec::new(),
             secure,
             shadow: None,
+            reply_body: None,
         }
     }
 
@@ -147,7 +154,7 @@ impl Traveller {
     /// Remembers a step for the way back, if it has anything to do there.
     fn reach(&mut self, step: usize, usage: &Arc<Usage>, state: Option<Vec<u8>>, edits: Vec<ResponseEdit>) {
         if usage.needs.response || !edits.is_empty() {
-            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits, shadow: None, stream: None });
+            self.reached.push(Reached { step, usage: Arc::clone(usage), state, edits, shadow: None, stream: None, rest: None });
         }
     }
 
@@ -326,6 +333,9 @@ impl Step {
         if usage.proxy_wasm().is_some() {
             return proxy_wasm::forward(self, place, usage, traveller, tools).await;
         }
+        if usage.is_middleware() {
+            return middleware::forward(self, place, usage, traveller, tools).await;
+        }
         if !usage.needs.request {
             traveller.reach(place, usage, None, Vec::new());
             return Ok(Ok(None));
@@ -444,7 +454,7 @@ pub fn reply_response(reply: Reply) -> Response<Body> {
 }
 
 /// Counts and logs a fault, and tells the version's breaker.
-fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<'_>) {
+pub fn note(fault: &Fault, usage: &Arc<Usage>, traveller: &Traveller, tools: &Tools<'_>) {
     let plugin = &usage.plugin;
     plugin.handle.fault(fault.label());
     usage.tally.faulted();

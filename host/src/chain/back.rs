@@ -11,11 +11,12 @@ use crate::error::Error;
 use crate::plugin::pool::Lease;
 use crate::plugin::proxy_wasm::Stream;
 use crate::plugin::verdict::{self, Reply, ResponseEdit, ResponseVerdict};
+use crate::plugin::wasi_http::run::Rest;
 use crate::plugin::{BodyMode, Fault, OnError, Usage};
 use crate::telemetry::metrics::Phase;
 
 use super::shadow::{self, Answer};
-use super::{Chain, Reached, Step, Tools, Traveller, limit, note, proxy_wasm, reply_response, show, stage};
+use super::{Chain, Reached, Step, Tools, Traveller, limit, middleware, note, proxy_wasm, reply_response, show, stage};
 
 /// A response on its way back, and what a worker lends for that.
 struct Return<'a> {
@@ -81,6 +82,9 @@ impl Step {
         let usage = Arc::clone(&reached.usage);
         if let Some(stream) = reached.stream {
             return self.back_proxy_wasm(&usage, stream, traveller, way).await;
+        }
+        if let Some(rest) = reached.rest {
+            return self.back_through(&usage, *rest, traveller, way).await;
         }
         let body = usage.needs.response_body_of(way.response.headers());
         if let BodyMode::Buffered(limit) = body {
@@ -177,6 +181,27 @@ impl Step {
         }
     }
 
+    /// The same for a middleware of `wasi:http`, which has waited since it had the request.
+    async fn back_through(&self, usage: &Arc<Usage>, rest: Rest, traveller: &mut Traveller, way: &mut Return<'_>) {
+        let began = Instant::now();
+        let outcome = middleware::back(rest, way.response).await;
+        let took = began.elapsed();
+        way.tools.metrics.plugin_called(&usage.plugin.handle, Phase::Response, took);
+        usage.tally.called(took);
+        if let Some(recorder) = &traveller.recorder {
+            recorder.plugin_done(&self.call(usage, Phase::Response, false, began, began + took));
+        }
+        if let Err((fault, is_whole)) = outcome {
+            note(&fault, usage, traveller, way.tools);
+            let error = Error::Plugin { plugin: self.name.to_string(), fault };
+            match is_whole {
+                true => self.fault_back(error, traveller, way),
+                // There is nothing left to go on with.
+                false => traveller.replace_by(error, way.response),
+            }
+        }
+    }
+
     fn replace(&self, reply: Reply, traveller: &mut Traveller, way: &mut Return<'_>) {
         traveller.answered_by = Some(Arc::clone(&self.name));
         *way.response = reply_response(reply);
@@ -187,8 +212,7 @@ impl Step {
         traveller.faulted = true;
         let skip = matches!(error, Error::Plugin { .. }) && (self.on_error == OnError::Skip || way.from_gateway);
         if !skip {
-            traveller.replaced = Some(error.reason());
-            *way.response = error.into_response(&traveller.id_text());
+            traveller.replace_by(error, way.response);
         }
     }
 
@@ -205,6 +229,15 @@ impl Step {
             ResponseEdit::LimitBody(_) if way.from_gateway => {}
             ResponseEdit::LimitBody(limit) => limit::response(&self.name, traveller, response, limit),
         }
+    }
+}
+
+impl Traveller {
+    /// Puts the gateway's own answer in a response's place.
+    fn replace_by(&mut self, error: Error, response: &mut Response<Body>) {
+        self.faulted = true;
+        self.replaced = Some(error.reason());
+        *response = error.into_response(&self.id_text());
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Answer {
 
 /// Copies a request for a version that is only compared. None if that has no say in requests, or too many already.
 pub fn copy(step: &Step, usage: &Arc<Usage>, comparison: &Arc<Comparison>, traveller: &Traveller) -> Option<Box<Shadow>> {
-    if !usage.needs.request {
+    if !usage.needs.request || !usage.is_plugin() {
         return None;
     }
     // What it does is its own to send: its calls, its shared data, and its metrics.

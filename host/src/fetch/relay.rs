@@ -85,7 +85,7 @@ fn request(job: Relay, target: &Target<'_>, authority: &str) -> Request<Body> {
     if let Ok(host) = HeaderValue::from_str(authority) {
         head.headers.entry(HOST).or_insert(host);
     }
-    let body = Outward::new(body, job.fate, job.timeout, length, None);
+    let body = Outward::new(body, job.fate, Some(job.timeout), length, None);
     Request::from_parts(head, if http_body::Body::is_end_stream(&body) { Body::Empty } else { body })
 }
 

@@ -48,6 +48,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is told of environment variables, and of no configuration.
+    pub fn has_environment(self) -> bool {
+        matches!(self, Kind::Proxy | Kind::Service | Kind::Middleware)
+    }
+
     /// Whether it can be a step of a chain.
     pub fn is_step(self) -> bool {
         matches!(self, Kind::Plugin | Kind::Middleware | Kind::ProxyWasm(_))

@@ -1,6 +1,6 @@
 //! From bytes to something that can be called: structure, imports against grants, code, configuration.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -61,6 +61,9 @@ pub enum Refusal {
     /// It does not export the world `plugin`.
     #[error("it is not a plugin: {0}")]
     NotAPlugin(String),
+    /// Only components of `wasi:http` have an environment.
+    #[error("it has a configuration and no environment: `env` is for components of `wasi:http`")]
+    NoEnvironment,
     /// Its `configure` said no.
     #[error("its configuration is refused: {0}")]
     Config(String),
@@ -251,14 +254,14 @@ impl Loader {
     /// Checks imports against grants without configuring anything.
     pub fn link(&self, artifact: &Artifact, grants: &Grants) -> Result<(), Refusal> {
         match &artifact.code {
-            Built::Component(component) => self.component(artifact, component, grants).map(drop),
+            Built::Component(component) => self.component(artifact, component, grants, "{}").map(drop),
             Built::Module(module) => proxy_wasm::check(module),
         }
     }
 
     fn code(&self, artifact: &Artifact, spec: &UsageSpec) -> Result<Code, Refusal> {
         match &artifact.code {
-            Built::Component(component) => self.component(artifact, component, &spec.grants),
+            Built::Component(component) => self.component(artifact, component, &spec.grants, &spec.config),
             Built::Module(module) => {
                 let quota = spec.limits.kv_bytes;
                 // A shadow's writes and measurements end with it, and nobody else sees them.
@@ -271,10 +274,14 @@ impl Loader {
         }
     }
 
-    fn component(&self, artifact: &Artifact, component: &Component, grants: &Grants) -> Result<Code, Refusal> {
+    fn component(&self, artifact: &Artifact, component: &Component, grants: &Grants, config: &str) -> Result<Code, Refusal> {
         match artifact.kind {
             Kind::Plugin => self.plugin(artifact, component, grants).map(Code::Plugin),
-            kind => wasi_http::link(component, kind, &artifact.imports).map(Code::Http),
+            kind => {
+                let linked = wasi_http::link(component, kind, &artifact.imports)?;
+                let env: BTreeMap<String, String> = serde_json::from_str(config).map_err(|error| Refusal::Config(error.to_string()))?;
+                Ok(Code::Http(linked, env.into_iter().collect()))
+            }
         }
     }
 

@@ -50,9 +50,9 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What a component needs that has the request to itself: to be asked.
-    pub fn whole_request() -> Self {
-        Self { request: true, ..Self::default() }
+    /// What a component needs that has all of a request, and all of a response if there is one behind it.
+    pub fn everything() -> Self {
+        Self { request: true, response: true, ..Self::default() }
     }
 
     /// How the plugin gets the body of a request with these headers.

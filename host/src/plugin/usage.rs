@@ -50,8 +50,8 @@ pub struct Shared {
 pub(super) enum Code {
     /// A component of the contract.
     Plugin(PluginPre<HostState>),
-    /// Somebody else's component: one request each, in an engine of their own.
-    Http(Linked),
+    /// Somebody else's component, with its environment: one request each, in an engine of their own.
+    Http(Linked, Vec<(String, String)>),
     /// A Proxy-Wasm filter: an instance on each worker, that has all requests there.
     ProxyWasm(Box<Program>),
 }
@@ -113,7 +113,7 @@ impl Usage {
         let mut usage = Self::from_parts(parts);
         usage.needs = match &usage.code {
             Code::Plugin(_) => usage.learn_needs().await?,
-            Code::Http(_) => Needs::whole_request(),
+            Code::Http(..) => Needs::everything(),
             Code::ProxyWasm(program) => usage.configure(program)?,
         };
         let usage = Arc::new(usage);
@@ -168,7 +168,7 @@ impl Usage {
     }
 
     /// Whether it is one of the contract, and so has instances that are called phase by phase.
-    pub(super) fn is_plugin(&self) -> bool {
+    pub fn is_plugin(&self) -> bool {
         matches!(self.code, Code::Plugin(_))
     }
 
@@ -176,7 +176,7 @@ impl Usage {
     pub fn proxy_wasm(&self) -> Option<&Program> {
         match &self.code {
             Code::ProxyWasm(program) => Some(program),
-            Code::Plugin(_) | Code::Http(_) => None,
+            Code::Plugin(_) | Code::Http(..) => None,
         }
     }
 
@@ -192,6 +192,11 @@ impl Usage {
         let program = self.proxy_wasm().ok_or_else(|| Fault::NoInstance("it is no Proxy-Wasm filter".into()))?;
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         Guest::make(self, program, permit.map_err(|_| Fault::NoInstance(format!("all {} are in use", self.limits.instances)))?)
+    }
+
+    /// Whether it is a middleware of `wasi:http`, as far as a step of a chain can be one of `wasi:http` at all.
+    pub fn is_middleware(&self) -> bool {
+        matches!(self.code, Code::Http(..))
     }
 
     async fn learn_needs(&self) -> Result<Needs, Fault> {

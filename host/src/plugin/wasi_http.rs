@@ -2,7 +2,7 @@
 //! know nothing of the gateway's contract, run in an engine of their own, and each request has an instance to itself.
 //!
 //! In reading order: what they may import ([`offer`]), what a store holds ([`guest`]), how a request goes in and an
-//! answer comes out ([`run`], [`body`]), and what they may send ([`outgoing`]).
+//! answer comes out ([`run`], [`call`], [`body`]), what they may send ([`outgoing`]), and what is behind a middleware ([`next`]).
 
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -12,8 +12,10 @@ use super::{Kind, Refusal};
 use guest::Guest;
 
 pub mod body;
+mod call;
 mod guest;
 mod meter;
+mod next;
 mod offer;
 pub mod outgoing;
 mod output;
@@ -46,6 +48,9 @@ pub fn link(component: &Component, kind: Kind, imports: &[String]) -> Result<Lin
     imports.iter().try_for_each(|import| offer::offered(import, kind))?;
     let mut linker = Linker::new(component.engine());
     offer::link(&mut linker).map_err(refused)?;
+    if kind == Kind::Middleware {
+        next::link(&mut linker).map_err(refused)?;
+    }
     let linked = linker.instantiate_pre(component).map_err(refused)?;
     match kind {
         Kind::Proxy => ProxyPre::new(linked).map(Linked::Proxy).map_err(refused),

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HOST;
-use http::{Request, Response, Uri, uri};
+use http::Response;
 
 use crate::body::Body;
-use crate::chain::Traveller;
+use crate::chain::{self, Tools, Traveller};
 use crate::error::{ERROR_HEADER, Error};
 use crate::plugin::Usage;
 use crate::plugin::wasi_http::run::{self, Asked};
@@ -33,7 +32,7 @@ pub async fn answer(
     let component = route.component.as_ref().ok_or_else(|| Error::NoUpstream(route.name.to_string()))?;
     let usage = serving(component, traveller);
     let asked = Asked {
-        request: request(traveller)?,
+        request: traveller.whole_request()?,
         id: facts.id,
         fetch: facts.view.services.fetch.clone(),
         trace: facts.trace.as_ref().map(Trace::context),
@@ -46,7 +45,10 @@ pub async fn answer(
     facts.upstream_took = Some(took);
     worker.metrics.plugin_called(&usage.plugin.handle, Phase::Request, took);
     usage.tally.called(took);
-    let mut response = answered.map_err(|fault| Error::Component { component: usage.plugin.name.to_string(), fault })?;
+    let mut response = answered.map_err(|fault| {
+        chain::note(&fault, &usage, traveller, &Tools { pools: &worker.pools, metrics: &worker.metrics });
+        Error::Component { component: usage.plugin.name.to_string(), fault }
+    })?;
     hop_by_hop::strip(response.headers_mut());
     // Only the gateway says what went wrong at the gateway.
     response.headers_mut().remove(&ERROR_HEADER);
@@ -57,21 +59,4 @@ pub async fn answer(
 fn serving(component: &Component, traveller: &Traveller) -> Arc<Usage> {
     let (Some(lineup), Some(call)) = (component.seat.lineup(), &traveller.call) else { return Arc::clone(&component.usage) };
     Arc::clone(lineup.turn(call.client.as_ref(), call.address).usage)
-}
-
-/// The traveller's head and body, with a whole address.
-fn request(traveller: &mut Traveller) -> Result<Request<Body>, Error> {
-    let secure = traveller.is_secure();
-    let head = &mut traveller.head;
-    let host = head.headers.get(HOST).map_or("localhost".as_bytes(), |host| host.as_bytes());
-    let address = Uri::builder()
-        .scheme(if secure { uri::Scheme::HTTPS } else { uri::Scheme::HTTP })
-        .authority(host)
-        .path_and_query(head.uri.path_and_query().map_or("/", uri::PathAndQuery::as_str));
-    let address = address.build().map_err(|error| Error::bad_request(format!("the address is not whole: {error}")))?;
-    let mut request = Request::new(std::mem::replace(&mut traveller.body, Body::Empty));
-    *request.method_mut() = head.method.clone();
-    *request.uri_mut() = address;
-    *request.headers_mut() = std::mem::take(&mut head.headers);
-    Ok(request)
 }

@@ -82,7 +82,7 @@ async fn proceed(
     tools: &Tools<'_>,
 ) -> Result<Response<Body>, Error> {
     if let Some(reply) = route.chain.forward(traveller, tools).await? {
-        return Ok(chain::reply_response(reply));
+        return Ok(traveller.answered(reply));
     }
     if let Some(redirect) = &route.redirect {
         return redirect.answer(&traveller.head, connection.secure);

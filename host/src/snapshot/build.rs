@@ -296,6 +296,11 @@ impl<'a> Build<'a> {
             self.found(path.key("plugin"), Code::Plugin, &configured.plugin, format!("{want}{}", source.artifact.kind.describe()));
             return None;
         }
+        if source.env.is_some() && !configured.config.is_null() {
+            let want = "nothing: a component of wasi:http is told by `env` in `plugins`";
+            self.found(path.key("config"), Code::Plugin, configured.config.to_string(), want);
+            return None;
+        }
         let spec = spec(source, configured);
         let usage = self.usage(source, &spec, configured, path)?;
         let seat = self.seat(source, spec, &usage);
@@ -615,7 +620,7 @@ fn spec(source: &Source, step: &document::Step) -> UsageSpec {
     UsageSpec {
         plugin: step.plugin.as_str().into(),
         digest: source.artifact.digest,
-        config: config_text(&step.config).into(),
+        config: source.env.clone().unwrap_or_else(|| config_text(&step.config).into()),
         isolation: source.isolation,
         limits: Arc::clone(&source.limits),
         grants: Arc::clone(&source.grants),

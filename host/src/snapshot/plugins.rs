@@ -31,6 +31,8 @@ pub struct Source {
     pub limits: Arc<Limits>,
     /// What it may call.
     pub grants: Arc<Grants>,
+    /// Its environment, as JSON. None for a plugin of the contract.
+    pub env: Option<Arc<str>>,
     /// What happens when it faults, unless the step says otherwise.
     pub on_error: OnError,
     /// The version before.
@@ -243,12 +245,14 @@ impl Wanted<'_> {
             Some(listed) => grants(listed),
         };
         loader.link(&artifact, &grants)?;
+        let env = environment(plugin, &artifact)?;
         let plain = if self.is_builtin { builtin::limits(self.name) } else { Limits::of(artifact.kind) };
         Ok(Source {
             isolation: isolation(plugin.isolation, self.is_builtin, artifact.size),
             artifact,
             limits: Arc::new(limits(&plugin.limits, plain)),
             grants: Arc::new(grants),
+            env,
             on_error: on_error(plugin.on_error),
             previous: None,
             candidate: None,
@@ -281,6 +285,7 @@ fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
         isolation: Isolation::Reuse,
         limits: Arc::new(builtin::limits(name)),
         grants: Arc::new(Grants::all()),
+        env: None,
         on_error: OnError::Closed,
         previous: None,
         candidate: None,
@@ -304,6 +309,14 @@ fn bytes(plugin: &document::Plugin, sources: &Sources, path: &KeyPath) -> Result
     match builtin::find(&plugin.name) {
         Some(bytes) => Ok((bytes.into(), Origin::BuiltIn)),
         None => Err(Finding::new(path.clone(), Code::Missing, "no source", "source: {file: …}")),
+    }
+}
+
+fn environment(plugin: &document::Plugin, artifact: &Artifact) -> Result<Option<Arc<str>>, Refusal> {
+    match artifact.kind.has_environment() {
+        true => Ok(Some(serde_json::json!(plugin.env).to_string().into())),
+        false if plugin.env.is_empty() => Ok(None),
+        false => Err(Refusal::NoEnvironment),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plugins: where a component comes from, what it may do and how much.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -28,6 +29,10 @@ pub struct Plugin {
     /// The capabilities it may import; left out, a built-in keeps its own and a user's plugin has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<Grant>>,
+    /// Environment variables of a component of `wasi:http`, which is told nothing else. A plugin of the gateway's own
+    /// contract has a configuration instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
     /// What happens to a request when it faults.
     #[serde(default)]
     pub on_error: OnError,
@@ -198,6 +203,7 @@ impl Plugin {
             isolation: None,
             limits: PluginLimits::default(),
             grants: None,
+            env: BTreeMap::new(),
             on_error: OnError::default(),
         }
     }

@@ -143,8 +143,9 @@ impl Drop for Task {
 pub struct Outward {
     inner: WasiBody,
     fate: Fate,
-    /// How long the guest may take for the next frame, and then for what it does after the last.
-    patience: Duration,
+    /// How long the guest may take for the next frame, and then for what it does after the last. None for what somebody
+    /// else watches.
+    patience: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Bytes that are still to come, where it said so: nobody asks whether there are more.
     left: Option<u64>,
@@ -155,12 +156,12 @@ pub struct Outward {
 
 impl Outward {
     /// A body of `length` bytes, if that is known.
-    pub fn new(inner: WasiBody, fate: Fate, patience: Duration, length: Option<u64>, task: Option<Task>) -> Body {
+    pub fn new(inner: WasiBody, fate: Fate, patience: Option<Duration>, length: Option<u64>, task: Option<Task>) -> Body {
         Body::Staged(Box::pin(Self { is_over: inner.is_end_stream(), inner, fate, patience, timer: None, left: length, task }))
     }
 
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
-        let patience = self.patience;
+        let Some(patience) = self.patience else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(timer.as_mut().poll(context));
         Poll::Ready(BodyError::Stalled(patience))
@@ -205,8 +206,8 @@ impl Stage for Outward {
 impl Drop for Outward {
     /// A guest whose answer is told may go on for a while; one that nobody listens to may not.
     fn drop(&mut self) {
-        if let Some(task) = self.task.take().filter(|_| self.is_over) {
-            task.let_finish(self.patience);
+        if let (Some(task), Some(patience)) = (self.task.take().filter(|_| self.is_over), self.patience) {
+            task.let_finish(patience);
         }
     }
 }

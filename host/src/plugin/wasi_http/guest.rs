@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::meter::Meter;
+use super::next::Onward;
 use super::outgoing::Outgoing;
 use super::output::Printer;
 use crate::plugin::bindings::gatehouse::plugin::log::Level;
@@ -34,23 +35,40 @@ pub struct Guest {
     memory: MemoryLimiter,
     meter: Meter,
     alarm: Alarm,
+    /// The way to what is behind a middleware, until it was taken once.
+    pub(super) next: Option<oneshot::Sender<Onward>>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What is one request's own.
+pub struct Own<'a> {
+    /// Its number.
+    pub id: RequestId,
+    /// The plugin's environment.
+    pub env: &'a [(String, String)],
+    /// The way out to upstreams.
+    pub outgoing: Outgoing,
+    /// The way to what is behind a middleware.
+    pub next: Option<oneshot::Sender<Onward>>,
+    /// The right to be an instance.
+    pub permit: OwnedSemaphorePermit,
 }
 
 impl Guest {
     /// A store for one request.
-    pub fn store(engine: &Engine, usage: &Usage, id: RequestId, outgoing: Outgoing, permit: OwnedSemaphorePermit) -> Store<Self> {
+    pub fn store(engine: &Engine, usage: &Usage, own: Own<'_>) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let guest = Self {
-            wasi: wasi(usage, id),
+            wasi: wasi(usage, &own),
             http: WasiHttpCtx::new(),
             table,
-            outgoing,
+            outgoing: own.outgoing,
             memory: MemoryLimiter::new(&usage.limits),
             meter: Meter::new(usage.limits.cpu),
             alarm: usage.plugin.alarm.clone(),
-            _permit: permit,
+            next: own.next,
+            _permit: own.permit,
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
@@ -68,10 +86,11 @@ impl Guest {
 }
 
 /// Clocks, random numbers and output. No arguments, no files; a socket cannot even be made.
-fn wasi(usage: &Usage, id: RequestId) -> WasiCtx {
-    let printer = Printer::new(Arc::clone(&usage.plugin), id, usage.limits.log_bytes);
+fn wasi(usage: &Usage, own: &Own<'_>) -> WasiCtx {
+    let printer = Printer::new(Arc::clone(&usage.plugin), own.id, usage.limits.log_bytes);
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(printer.output(Level::Info)).stderr(printer.output(Level::Error)).max_random_size(MAX_RANDOM);
+    wasi.envs(own.env);
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     wasi.build()
 }

@@ -1,27 +1,19 @@
 //! One request through one component, in an instance of its own: made, called, and dropped when it has come to its end,
-//! run past a limit, or lost its client.
+//! run past a limit, or lost its client. What goes in and comes out is in `call`.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, Response};
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wasmtime::Store;
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
-use wasmtime_wasi_http::p3;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use super::Linked;
 use super::body::{Fate, Outward, Task, WasiBody, inward};
-use super::guest::Guest;
+use super::call::{self, Answer, Head};
+use super::guest::{self, Guest};
 use super::meter::Metered;
+use super::next::Onward;
 use super::outgoing::Outgoing;
 use crate::body::Body;
 use crate::plugin::Fault;
@@ -48,30 +40,83 @@ pub struct Asked {
     pub timeout: Option<Duration>,
 }
 
-/// Has a component answer a request. Faults are told to the version's breaker, metrics and log, also those that come
-/// once the answer has begun.
+/// What a middleware made of a request.
+pub enum Passed {
+    /// It goes on, to what is behind the middleware.
+    On(Request<Body>, Box<Rest>),
+    /// It was answered.
+    Back(Response<Body>),
+}
+
+/// A middleware that waits for a response.
+pub struct Rest {
+    response: oneshot::Sender<Response<WasiBody>>,
+    guest: Running,
+}
+
+/// Has a component answer a request. A fault that comes once the answer has begun is told to the version's breaker, to
+/// metrics and log; one before that is the caller's to tell.
 ///
 /// # Errors
 /// When there is no answer. Dropped before there is one, the component is stopped.
 pub async fn answer(usage: &Arc<Usage>, pools: &Rc<Pools>, asked: Asked) -> Result<Response<Body>, Fault> {
-    let report = Report { usage: Arc::clone(usage), pools: Rc::clone(pools), id: asked.id };
     let wall = asked.timeout.map_or(usage.limits.wall, |timeout| timeout.min(usage.limits.wall));
-    let permit = permit(usage).await.inspect_err(|fault| report.faulted(fault))?;
-    let (head, heard) = oneshot::channel();
-    let (head, fate) = (Head(Arc::new(Mutex::new(Some(head)))), Fate::default());
-    let task = Task::new(tokio::task::spawn_local(run(Arc::clone(&report.usage), asked, permit, head, fate.clone(), report.clone())));
-    let response = match tokio::time::timeout(wall, heard).await {
-        Ok(Ok(answer)) => checked(answer?).inspect_err(|fault| report.faulted(fault))?,
-        // The task tells why before it ends.
-        Ok(Err(_)) => return Err(Fault::Failed("ended without an answer".into())),
-        Err(_) => {
-            let fault = Fault::Wall(wall);
-            report.faulted(&fault);
-            return Err(fault);
+    start(usage, pools, asked, None).await?.answer(wall).await
+}
+
+/// Shows a request to a middleware, until it asks for what is behind it or answers.
+///
+/// # Errors
+/// As [`answer`] does.
+pub async fn through(usage: &Arc<Usage>, pools: &Rc<Pools>, asked: Asked) -> Result<Passed, Fault> {
+    let wall = usage.limits.wall;
+    let (next, mut onward) = oneshot::channel();
+    let mut guest = start(usage, pools, asked, Some(next)).await?;
+    let first = async {
+        tokio::select! {
+            biased;
+            Ok(onward) = &mut onward => Ok(Err(onward)),
+            answer = guest.heard() => answer.map(Ok),
         }
     };
-    let length = length(response.headers());
-    Ok(response.map(|body| Outward::new(body, fate, usage.limits.wall, length, Some(task))))
+    match tokio::time::timeout(wall, first).await.map_err(|_| Fault::Wall(wall))?? {
+        Ok(response) => Ok(Passed::Back(guest.passing(response)?)),
+        Err(Onward { request, response }) => {
+            let length = length(request.headers());
+            // Whoever sends the body is watched for pauses already.
+            let request = request.map(|body| Outward::new(body, guest.fate.clone(), None, length, None));
+            Ok(Passed::On(request, Box::new(Rest { response, guest })))
+        }
+    }
+}
+
+impl Rest {
+    /// Shows the response to the middleware, and has its own.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn back(self, response: Response<Body>) -> Result<Response<Body>, Fault> {
+        // One that answered without waiting does not want it any more.
+        let _ = self.response.send(response.map(|body| inward(body, ())));
+        let wall = self.guest.usage.limits.wall;
+        self.guest.answer(wall).await
+    }
+}
+
+/// A guest at work on a request.
+struct Running {
+    usage: Arc<Usage>,
+    head: oneshot::Receiver<Answer>,
+    fate: Fate,
+    task: Task,
+}
+
+async fn start(usage: &Arc<Usage>, pools: &Rc<Pools>, asked: Asked, next: Option<oneshot::Sender<Onward>>) -> Result<Running, Fault> {
+    let permit = permit(usage).await?;
+    let ((head, heard), fate) = (Head::new(), Fate::default());
+    let report = Report { usage: Arc::clone(usage), pools: Rc::clone(pools), id: asked.id };
+    let task = tokio::task::spawn_local(run(asked, permit, next, head, fate.clone(), report));
+    Ok(Running { usage: Arc::clone(usage), head: heard, fate, task: Task::new(task) })
 }
 
 async fn permit(usage: &Usage) -> Result<OwnedSemaphorePermit, Fault> {
@@ -82,11 +127,25 @@ async fn permit(usage: &Usage) -> Result<OwnedSemaphorePermit, Fault> {
     free.ok().and_then(Result::ok).ok_or_else(|| Fault::NoInstance(format!("all {} are in use", usage.limits.instances)))
 }
 
-/// What the gateway lets pass as an answer.
-fn checked(response: Response<WasiBody>) -> Result<Response<WasiBody>, Fault> {
-    match response.status().as_u16() {
-        200..=599 => Ok(response),
-        status => Err(Fault::Invalid(format!("{status} as a status"))),
+impl Running {
+    async fn answer(mut self, wall: Duration) -> Result<Response<Body>, Fault> {
+        let answer = tokio::time::timeout(wall, self.heard()).await.map_err(|_| Fault::Wall(wall))?;
+        self.passing(answer?)
+    }
+
+    async fn heard(&mut self) -> Answer {
+        // The task tells before it ends; what is closed untold was stopped with the worker.
+        (&mut self.head).await.unwrap_or_else(|_| Err(Fault::Failed("ended without an answer".into())))
+    }
+
+    /// The answer, with the guest that goes on to make its body. It is what the gateway lets pass as one.
+    fn passing(self, response: Response<WasiBody>) -> Result<Response<Body>, Fault> {
+        let status = response.status().as_u16();
+        if !(200..600).contains(&status) {
+            return Err(Fault::Invalid(format!("{status} as a status")));
+        }
+        let (length, patience) = (length(response.headers()), self.usage.limits.wall);
+        Ok(response.map(|body| Outward::new(body, self.fate, Some(patience), length, Some(self.task))))
     }
 }
 
@@ -94,87 +153,31 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn run(usage: Arc<Usage>, asked: Asked, permit: OwnedSemaphorePermit, head: Head, fate: Fate, report: Report) {
-    let Code::Http(linked) = &usage.code else { return };
+async fn run(asked: Asked, permit: OwnedSemaphorePermit, next: Option<oneshot::Sender<Onward>>, head: Head, fate: Fate, report: Report) {
+    let usage = &report.usage;
+    // Only such usages get here; with another, the head is dropped, and whoever waits hears of that.
+    let Code::Http(linked, env) = &usage.code else { return };
     let outgoing =
         Outgoing { grants: Arc::clone(&usage.grants), fetch: asked.fetch, fate: fate.clone(), wall: usage.limits.wall, trace: asked.trace };
-    let mut store = Guest::store(linked.engine(), &usage, asked.id, outgoing, permit);
+    let mut store = Guest::store(linked.engine(), usage, guest::Own { id: asked.id, env, outgoing, next, permit });
+    // Dropped before the store, so that whoever has a body of the guest's learns first how it ended.
     let watch = fate.watch();
-    let request = asked.request.map(|body| inward(body, ()));
     let meter = store.data().meter();
-    let called = match linked {
-        Linked::Proxy(pre) => Metered::new(meter, proxy(pre, &mut store, request, head.clone())).await,
-        Linked::Service(pre) => Metered::new(meter, service(pre, &mut store, request, head.clone())).await,
-    };
+    let called = Metered::new(meter, call::call(linked, &mut store, asked.request.map(|body| inward(body, ())), head.clone())).await;
     match called.map_err(Fault::from).and_then(|()| head.unanswered()) {
         Ok(()) => {
             watch.ended_well();
             report.served();
         }
         Err(fault) => {
-            report.faulted(&fault);
-            head.tell(Err(fault));
+            if let Err(Err(fault)) = head.tell(Err(fault)) {
+                report.faulted(&fault);
+            }
         }
     }
 }
 
-async fn proxy(pre: &ProxyPre<Guest>, store: &mut Store<Guest>, request: Request<WasiBody>, head: Head) -> wasmtime::Result<()> {
-    let guest = pre.instantiate_async(&mut *store).await?;
-    let scheme = if request.uri().scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
-    let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(scheme, request)?;
-    let answer = http.new_response_outparam_from_callback(move |answer| {
-        head.tell(answer.map_err(|code| Fault::Failed(format!("{code:?}"))));
-    })?;
-    guest.wasi_http_incoming_handler().call_handle(store, request, answer).await
-}
-
-async fn service(pre: &ServicePre<Guest>, store: &mut Store<Guest>, request: Request<WasiBody>, head: Head) -> wasmtime::Result<()> {
-    let guest = pre.instantiate_async(&mut *store).await?;
-    let called = store.run_concurrent(async move |accessor| {
-        let (request, received) = accessor.with(|mut access| {
-            let (request, received) = p3::Request::from_http(access.data_mut().http().hooks, request);
-            (request, Box::pin(received) as Received)
-        });
-        match guest.handle(accessor, request).await? {
-            Ok(response) => head.tell(Ok(accessor.with(|access| response.into_http(access, received))?)),
-            Err(code) => head.tell(Err(Fault::Failed(format!("{code:?}")))),
-        }
-        // Its answer's body, and what it does after that.
-        poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
-        Ok(())
-    });
-    called.await?
-}
-
-/// Whether the guest took the request's body well.
-type Received = Pin<Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>>;
-
-/// Where the answer goes. The first one counts.
-#[derive(Clone)]
-struct Head(Arc<Mutex<Option<oneshot::Sender<Answer>>>>);
-
-type Answer = Result<Response<WasiBody>, Fault>;
-
-impl Head {
-    fn tell(&self, answer: Answer) {
-        if let Some(waiting) = self.0.lock().take() {
-            // Nobody waits for it where the client went away just now.
-            let _ = waiting.send(answer);
-        }
-    }
-
-    /// A fault if it came to its end without an answer.
-    fn unanswered(&self) -> Result<(), Fault> {
-        match self.0.lock().is_some() {
-            true => Err(Fault::Failed("it gave no answer".into())),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Tells what came of a request.
-#[derive(Clone)]
+/// Tells what came of a request once nobody waits for that any more.
 struct Report {
     usage: Arc<Usage>,
     pools: Rc<Pools>,
@@ -190,10 +193,6 @@ impl Report {
         let plugin = &self.usage.plugin;
         plugin.handle.fault(fault.label());
         self.usage.tally.faulted();
-        if matches!(fault, Fault::Suspended | Fault::NoInstance(_)) {
-            tracing::debug!(plugin = %plugin.name, version = %plugin.version, %fault, "component not called");
-            return;
-        }
         self.pools.faulted(&self.usage);
         let request_id = self.id.to_string();
         tracing::warn!(plugin = %plugin.name, version = %plugin.version, reason = fault.reason().name(), request_id, "plugin {fault}");
