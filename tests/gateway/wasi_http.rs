@@ -1,6 +1,12 @@
-//! Other people's components at the end of a route: examples of public SDKs, unchanged.
+//! Other people's components: examples of public SDKs, unchanged, at the end of a route; a middleware in a chain; and
+//! some that mean harm.
 
-use gatehouse_tests::{Gateway, Setup, get, guests};
+use gatehouse_tests::{Client, Gateway, Origin, Setup, get, guests, request};
+
+mod harm;
+mod middleware;
+mod outgoing;
+mod refusals;
 
 /// A gateway with one component on every path.
 async fn answering(component: &str) -> Gateway {
@@ -42,6 +48,95 @@ async fn the_http_server_of_wstd_answers() {
     let status = gateway.ask(get("/response-status").header("x-response-status", "418")).await;
     assert_eq!(status.status, 418);
     let echoed = gateway.ask(get("/echo-headers").header("x-mine", "a").header("x-mine", "b")).await;
-    assert!(echoed.head.contains("x-mine: a\r\n") && echoed.head.contains("x-mine: b\r\n"), "{}", echoed.head);
+    assert_eq!(echoed.all("x-mine"), ["a", "b"]);
     gateway.wait_for_log("is printed", |line| line.contains("serving /stream-body") && line.contains("\"plugin\":\"app\"")).await;
+}
+
+#[tokio::test]
+async fn bodies_pass_through_a_component_as_they_come() {
+    let gateway = answering("wstd-http-server").await;
+    let mut client = Client::connect(gateway.address()).await;
+    client.send("POST /echo HTTP/1.1\r\nhost: test.example\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    assert_eq!(client.head().await.status, 200, "it answers before the request is over");
+    assert_eq!(client.chunk().await, b"first");
+    client.send("6\r\nsecond\r\n").await;
+    assert_eq!(client.chunk().await, b"second", "and goes on with what comes");
+    client.send("0\r\n\r\n").await;
+    assert_eq!(client.chunk().await, b"", "until it is over");
+
+    let large = vec![b'x'; 3 << 20];
+    let echoed = gateway.ask(request("POST", "/echo").body(large.clone())).await;
+    assert!(echoed.body == large, "three megabytes come back whole");
+}
+
+#[tokio::test]
+async fn trailers_reach_a_component_and_come_back() {
+    let gateway = answering("wstd-http-server").await;
+    let mut client = Client::connect(gateway.address()).await;
+    let head = "POST /echo-trailers HTTP/1.1\r\nhost: test.example\r\nte: trailers\r\nconnection: te, close\r\n";
+    client.send(format!("{head}transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n")).await;
+    assert_eq!(client.head().await.status, 200);
+    let (body, _) = client.rest().await;
+    assert_eq!(String::from_utf8_lossy(&body), "0\r\nx-sum: 1\r\n\r\n");
+}
+
+#[tokio::test]
+async fn an_error_of_a_component_is_the_gateways_answer_before_the_head_and_a_broken_body_after() {
+    let gateway = answering("wstd-http-server").await;
+    gateway.get("/response-fail").await.assert_problem(502, "plugin_trap");
+    let mut client = Client::connect(gateway.address()).await;
+    client.send(get("/response-body-fail").bytes()).await;
+    assert_eq!(client.head().await.status, 200);
+    let (rest, _) = client.rest().await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it does not look complete: {:?}", String::from_utf8_lossy(&rest));
+    assert_eq!(gateway.get("/").await.status, 200, "the next request is served");
+}
+
+#[tokio::test]
+async fn a_component_answers_behind_a_chain() {
+    let origin = Origin::saying("not asked").await;
+    let config = format!(
+        "
+        upstreams: [{{name: origin, endpoints: [{{url: \"{}\"}}]}}]
+        plugins: [{{name: app, source: {{file: \"{}\"}}}}]
+        routes:
+          - name: app
+            match: [{{path: {{prefix: /app}}}}]
+            chain:
+              - {{plugin: transform, config: {{request: {{headers: {{set: {{x-response-status: \"201\"}}}}}}, response: {{headers: {{set: {{x-chain: \"yes\"}}}}}}}}}}
+            rewrite: {{path: /response-status}}
+            component: app
+          - {{name: rest, upstream: origin}}
+        ",
+        origin.url(),
+        guests::foreign("wstd-http-server").display()
+    );
+    let gateway = Setup::new(&config).start().await;
+    let response = gateway.get("/app/anything").await;
+    assert_eq!((response.status, response.header("x-chain")), (201, Some("yes")), "{}", response.head);
+    assert_eq!(gateway.get("/other").await.text(), "not asked");
+    gateway.wait_for_metric("gatehouse_plugin_duration_seconds_count", &[("plugin", "app")], |count| count == 1.0).await;
+}
+
+#[tokio::test]
+async fn a_component_is_uploaded_rolled_out_and_back() {
+    let config = "
+        plugins: [{name: app, source: {file: $DIR/app.wasm}}]
+        routes: [{name: all, component: app}]
+        ";
+    let bytes = |name| std::fs::read(guests::foreign(name)).expect("it was built");
+    let gateway = Setup::new(config).file("app.wasm", bytes("wasip2-http-proxy")).start().await;
+    assert_eq!(gateway.get("/").await.text(), "Hello, WASI!");
+    let upload = request("POST", "/v1/plugins/app/versions").header("content-type", "application/wasm").body(bytes("wstd-http-server"));
+    let taken = gateway.api(upload).await;
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    let terms = serde_json::json!({"version": taken.json()["version"], "weight": 100});
+    let rolled_out = gateway.api_send("PUT", "/v1/plugins/app/rollout", &terms).await;
+    assert_eq!(rolled_out.status, 200, "{}", rolled_out.text());
+    assert_eq!(gateway.get("/").await.text(), "Hello, wasi:http/proxy world!\n", "the new version answers");
+    let back = gateway.api_send("POST", "/v1/plugins/app/rollback", &serde_json::json!({})).await;
+    assert_eq!(back.status, 200, "{}", back.text());
+    assert_eq!(gateway.get("/").await.text(), "Hello, WASI!", "and the one before again");
+    let gateway = gateway.start_again().await;
+    assert_eq!(gateway.get("/").await.text(), "Hello, WASI!", "after a restart, from the cache");
 }

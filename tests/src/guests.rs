@@ -43,6 +43,17 @@ pub fn pii_redact() -> PathBuf {
     files::guest("gatehouse-pii-redact")
 }
 
+/// A component that says it is of `wasi:http`, and imports something of that name.
+///
+/// # Panics
+/// When the name is none.
+#[must_use]
+pub fn importing(name: &str) -> Vec<u8> {
+    let import = format!("(import \"{name}\" (instance (export \"open\" (func))))");
+    let export = "(instance $nothing) (export \"wasi:http/incoming-handler@0.2.0\" (instance $nothing))";
+    wat::parse_str(format!("(component {import} {export})")).expect("it is a component")
+}
+
 /// A version of the guest of `tests/guests/version`: `mode` says how it behaves, and `label` is what it tells.
 ///
 /// # Panics

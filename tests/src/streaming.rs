@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
@@ -141,6 +141,14 @@ pub fn of_length(length: u64) -> Body {
         (length > 0).then(|| (Ok(Frame::data(PIECE.slice(..length as usize))), left - length))
     });
     BodyExt::boxed_unsync(StreamBody::new(pieces))
+}
+
+/// A body that ends with a trailer.
+#[must_use]
+pub fn ending_with(trailer: &'static str, value: &'static str) -> Body {
+    let trailers = [(HeaderName::from_static(trailer), HeaderValue::from_static(value))].into_iter().collect();
+    let body = Full::new(Bytes::from_static(b"before it")).map_err(|never| match never {});
+    BodyExt::boxed_unsync(body.with_trailers(std::future::ready(Some(Ok(trailers)))))
 }
 
 /// A body that says something, and ends as `then` does.
