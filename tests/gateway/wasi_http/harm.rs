@@ -35,9 +35,6 @@ async fn a_component_that_spins_holds_nobody_up() {
         is_unharmed(&gateway).await;
     }
     assert!(spinning.is_quiet(Duration::from_millis(10)).await, "it spins on");
-    drop(spinning);
-    // The worker's time is free again when the client is gone.
-    gateway.wait_for_metric("gatehouse_requests_total", &[("status_class", "499")], |count| count >= 0.0).await;
 }
 
 #[tokio::test]
@@ -76,20 +73,20 @@ async fn a_body_shorter_than_declared_is_no_complete_answer() {
     let gateway = harmful().await;
     let mut client = Client::connect(gateway.address()).await;
     client.send(get("/short").bytes()).await;
-    let head = client.head().await;
-    assert_eq!((head.status, head.header("content-length")), (200, Some("100")));
-    let (rest, _) = client.rest().await;
-    assert_eq!(rest, b"short", "and then the connection ends");
+    // Nothing comes, or what there is and then the end of the connection.
+    let (answer, _) = client.rest().await;
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.is_empty() || text.contains("content-length: 100\r\n") && text.ends_with("\r\n\r\nshort"), "{text:?}");
+    is_unharmed(&gateway).await;
 }
 
 #[tokio::test]
 async fn there_are_only_so_many_header_fields() {
     let gateway = harmful().await;
-    let response = gateway.get("/fields").await;
-    assert_eq!(response.status, 200);
-    let fields = response.headers.iter().filter(|(name, _)| name.starts_with("x-")).count();
-    assert!((100..10_000).contains(&fields), "as many as there is room for: {fields}");
-    is_unharmed(&gateway).await;
+    check(&gateway, "/fields/10000", 502, "plugin_trap").await;
+    let response = gateway.get("/fields/90").await;
+    let fields = response.headers.iter().filter(|(name, _)| name.starts_with("x-many-")).count();
+    assert_eq!((response.status, fields), (200, 90));
 }
 
 #[tokio::test]
@@ -103,9 +100,8 @@ async fn framing_is_not_a_components_to_make() {
 async fn a_component_finds_nothing_of_the_machine_but_its_own_environment() {
     let gateway = super::with("harm", "env: {TONE: kind, PLACE: \"by the sea\"}").await;
     let found = gateway.get("/surroundings").await.text();
-    let denied = "tcp Err(ErrorCode::AccessDenied), udp Err(ErrorCode::AccessDenied)";
-    let own = "variables [\"PLACE=by the sea\", \"TONE=kind\"], arguments 0";
-    assert!(found.starts_with(denied) && found.contains("files [false, false, false]") && found.ends_with(own), "{found}");
+    let own = "files [false, false, false], variables [\"PLACE=by the sea\", \"TONE=kind\"], arguments 0";
+    assert!(found.matches("access-denied").count() == 2 && found.ends_with(own), "{found}");
 }
 
 #[tokio::test]

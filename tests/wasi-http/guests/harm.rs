@@ -27,7 +27,7 @@ impl Guest for Harm {
             "nothing" => drop(out),
             "error" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("asked to".into())))),
             "status" => answer(out, argument.parse().expect("a status"), Fields::new(), "status"),
-            "fields" => answer(out, 200, fields(), "fields"),
+            "fields" => answer(out, 200, fields(argument.parse().expect("a count")), "fields"),
             "forbidden" => answer(out, 200, Fields::new(), &forbidden()),
             "surroundings" => answer(out, 200, Fields::new(), &surroundings()),
             "handles" => handles(),
@@ -82,13 +82,10 @@ fn handles() {
     }
 }
 
-/// As many as there may be.
-fn fields() -> Fields {
+fn fields(count: usize) -> Fields {
     let fields = Fields::new();
-    for number in 0..10_000 {
-        if fields.append(&format!("x-{number}"), b"many").is_err() {
-            break;
-        }
+    for number in 0..count {
+        fields.append(&format!("x-many-{number}"), b"one of many").expect("a fine header");
     }
     fields
 }
