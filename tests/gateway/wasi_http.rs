@@ -2,7 +2,7 @@
 //! some that mean harm.
 
 use gatehouse_tests::{
-    Client, Gateway, Origin, Setup, get, guests, request,
+    Client, Gateway, Origin, Setup, gatehouse, get, guests, request,
     streaming::{self, StreamClient, Version},
 };
 use http::HeaderValue;
@@ -132,6 +132,10 @@ async fn a_component_is_uploaded_rolled_out_and_back() {
     let upload = request("POST", "/v1/plugins/app/versions").header("content-type", "application/wasm").body(bytes("wstd-http-server"));
     let taken = gateway.api(upload).await;
     assert_eq!(taken.status, 201, "{}", taken.text());
+    let other = request("POST", "/v1/plugins/app/versions").header("content-type", "application/wasm").body(bytes("middleware"));
+    let refused = gateway.api(other).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    assert!(refused.text().contains("it is a wasi:http/handler@0.3 middleware"), "{}", refused.text());
     let terms = serde_json::json!({"version": taken.json()["version"], "weight": 100});
     let rolled_out = gateway.api_send("PUT", "/v1/plugins/app/rollout", &terms).await;
     assert_eq!(rolled_out.status, 200, "{}", rolled_out.text());
@@ -141,4 +145,35 @@ async fn a_component_is_uploaded_rolled_out_and_back() {
     assert_eq!(gateway.get("/").await.text(), "Hello, WASI!", "and the one before again");
     let gateway = gateway.kill_and_start_again().await;
     assert_eq!(gateway.get("/").await.text(), "Hello, WASI!", "after a restart, from the cache");
+}
+
+#[tokio::test]
+async fn a_route_to_a_component_is_made_by_the_admin_api() {
+    let file = guests::foreign("wasip2-http-proxy");
+    let config = format!(
+        "
+        plugins: [{{name: app, source: {{file: \"{}\"}}}}]
+        routes: [{{name: other, match: [{{path: {{prefix: /other}}}}], component: app}}]
+        ",
+        file.display()
+    );
+    let gateway = Setup::new(&config).start().await;
+    assert_eq!(gateway.get("/made").await.status, 404);
+    let route = serde_json::json!({"match": [{"path": {"prefix": "/made"}}], "component": "app"});
+    let made = gateway.api_send("PUT", "/v1/routes/made", &route).await;
+    assert!(made.status == 200 || made.status == 201, "{}", made.text());
+    assert_eq!(gateway.get("/made").await.text(), "Hello, WASI!");
+    assert_eq!(gateway.api_get("/v1/routes/made").await.json()["component"], "app");
+}
+
+#[tokio::test]
+async fn inspect_says_what_a_component_is() {
+    let folder = std::env::temp_dir();
+    for (component, what) in [("wasip2-http-proxy", "incoming-handler@0.2"), ("wasip3-http-proxy", "service"), ("middleware", "middleware")]
+    {
+        let file = guests::foreign(component);
+        let told = gatehouse(&folder, &["plugin", "inspect", file.to_str().expect("a path in text")]).await;
+        let text = String::from_utf8_lossy(&told.stdout);
+        assert!(told.status.success() && text.contains(what), "{component}: {text} {}", String::from_utf8_lossy(&told.stderr));
+    }
 }

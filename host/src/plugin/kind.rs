@@ -63,6 +63,11 @@ impl Kind {
         matches!(self, Kind::Proxy | Kind::Service)
     }
 
+    /// Whether it can be a version of a plugin that is of the other kind.
+    pub fn fits_where(self, other: Self) -> bool {
+        (self.is_step(), self.is_end(), self.has_environment()) == (other.is_step(), other.is_end(), other.has_environment())
+    }
+
     /// What it is, for people: with an article.
     pub fn describe(self) -> &'static str {
         match self {

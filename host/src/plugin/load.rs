@@ -61,6 +61,14 @@ pub enum Refusal {
     /// It does not export the world `plugin`.
     #[error("it is not a plugin: {0}")]
     NotAPlugin(String),
+    /// It cannot stand where the versions before it do.
+    #[error("it is {is}; the plugin is {was}")]
+    OtherKind {
+        /// What it is.
+        is: &'static str,
+        /// What the plugin is.
+        was: &'static str,
+    },
     /// Only components of `wasi:http` have an environment.
     #[error("it has a configuration and no environment: `env` is for components of `wasi:http`")]
     NoEnvironment,

@@ -94,6 +94,8 @@ fn version(artifact: &Artifact, signed: Signed) -> Version {
 pub struct Inspected {
     /// Its digest.
     pub sha256: Sha256,
+    /// What it is, and where it can be used.
+    pub kind: &'static str,
     /// Its size in bytes.
     pub size: usize,
     /// The capabilities and other interfaces that it imports.
@@ -106,13 +108,18 @@ pub struct Inspected {
 pub fn inspect(loader: &Loader, bytes: &[u8]) -> Result<Inspected, RolloutError> {
     let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
     let needs = alone(loader, "inspected", &artifact)?;
-    Ok(Inspected { sha256: artifact.digest.into(), size: artifact.size, imports: artifact.imports.clone(), needs })
+    let kind = artifact.kind.describe();
+    Ok(Inspected { sha256: artifact.digest.into(), kind, size: artifact.size, imports: artifact.imports.clone(), needs })
 }
 
 /// Configures it with everything that is in use, so that no route can be surprised by it.
 fn configured(loader: &Loader, artifact: &Arc<Artifact>, seats: &[Arc<Seat>]) -> Result<Needed, RolloutError> {
     let mut needs = None;
     for seat in seats {
+        let (is, was) = (artifact.kind, seat.now().stable.artifact.kind);
+        if !is.fits_where(was) {
+            return Err(RolloutError::Component(Refusal::OtherKind { is: is.describe(), was: was.describe() }));
+        }
         let refused = |refusal| RolloutError::Configured { config: seat.spec.config.to_string(), refusal };
         let usage = loader.usage(artifact, &seat.spec.of(artifact.digest, false)).map_err(refused)?;
         needs.get_or_insert_with(|| Needed::from(&usage.needs));

@@ -72,7 +72,10 @@ pub struct Taken {
     /// What the upstream is asked for instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
-    /// Its upstreams; none where the chain always answers.
+    /// The plugin that answers in an upstream's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Its upstreams; none where the chain always answers, or a component does.
     pub upstreams: Vec<Upstream>,
     /// Where copies go.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -146,6 +149,7 @@ impl Report {
             chain,
             redirect: route.redirect.clone(),
             rewrite: route.rewrite.clone(),
+            component: route.component.clone(),
             upstreams: upstreams(route, document),
             mirror: route.mirror.clone(),
         };

@@ -27,6 +27,9 @@ fn write_route(f: &mut fmt::Formatter<'_>, route: &Taken) -> fmt::Result {
     }
     route.mirror.iter().try_for_each(|mirror| writeln!(f, "  mirror {}", json(mirror)))?;
     route.rewrite.iter().try_for_each(|rewrite| writeln!(f, "  rewrite {}", json(rewrite)))?;
+    if let Some(component) = &route.component {
+        return writeln!(f, "  component {component}");
+    }
     match &*route.upstreams {
         [] => writeln!(f, "  no upstream: the chain answers"),
         [only] => write_upstream(f, only, ""),
