@@ -2,7 +2,9 @@
 //! some that mean harm.
 
 use gatehouse_tests::{
-    Client, Gateway, Origin, Setup, gatehouse, get, guests, request,
+    Client, Gateway, Origin, Setup,
+    gateway::gatehouse,
+    get, guests, request,
     streaming::{self, StreamClient, Version},
 };
 use http::HeaderValue;
