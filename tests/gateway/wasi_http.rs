@@ -137,7 +137,7 @@ async fn a_component_is_uploaded_rolled_out_and_back() {
     let other = request("POST", "/v1/plugins/app/versions").header("content-type", "application/wasm").body(bytes("middleware"));
     let refused = gateway.api(other).await;
     assert_eq!(refused.status, 422, "{}", refused.text());
-    assert!(refused.text().contains("it is a wasi:http/handler@0.3 middleware"), "{}", refused.text());
+    assert!(refused.text().contains("t is a wasi:http/handler@0.3 middleware: a step of a chain; the plugin is"), "{}", refused.text());
     let terms = serde_json::json!({"version": taken.json()["version"], "weight": 100});
     let rolled_out = gateway.api_send("PUT", "/v1/plugins/app/rollout", &terms).await;
     assert_eq!(rolled_out.status, 200, "{}", rolled_out.text());

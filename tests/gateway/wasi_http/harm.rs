@@ -62,7 +62,9 @@ async fn an_answer_that_breaks_off_does_not_look_complete() {
         assert_eq!(client.head().await.status, 200, "{path}");
         let (rest, _) = client.rest().await;
         let text = String::from_utf8_lossy(&rest);
-        assert!(text.contains("the beginning") && !text.ends_with("0\r\n\r\n"), "{path}: {text:?}");
+        // What was on its way may be lost with it.
+        assert!(text.is_empty() || text.contains("the beginning"), "{path}: {text:?}");
+        assert!(!text.ends_with("0\r\n\r\n"), "{path}: {text:?}");
         is_unharmed(&gateway).await;
     }
     gateway.wait_for_metric("gatehouse_plugin_faults_total", &[("plugin", "app"), ("reason", "trap")], |count| count >= 1.0).await;
