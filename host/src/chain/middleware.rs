@@ -46,6 +46,7 @@ pub async fn forward(
                 state: None,
                 edits: Vec::new(),
                 shadow: None,
+                stream: None,
                 rest: Some(rest),
             });
             Ok(Ok(None))

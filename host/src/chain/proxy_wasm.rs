@@ -57,7 +57,7 @@ pub async fn forward(
     usage.breaker.succeeded();
     // It is shown what it answered, too, as in other hosts.
     let usage = Arc::clone(usage);
-    traveller.reached.push(Reached { step: place, usage, state: None, edits: Vec::new(), shadow: None, stream: Some(stream) });
+    traveller.reached.push(Reached { step: place, usage, state: None, edits: Vec::new(), shadow: None, stream: Some(stream), rest: None });
     Ok(Ok(outcome))
 }
 
