@@ -2,5 +2,6 @@
 //! the others, and what the languages' own memory does under load.
 
 mod examples;
+mod from_nothing;
 mod hostile;
 mod memory;

@@ -2,7 +2,6 @@
 //! sources, since a Python component takes its time. What they are built with, `make setup-tests` installs.
 
 use std::collections::HashSet;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -64,12 +63,9 @@ pub fn build(folder: &Path) -> Command {
 
 /// The same without Python, as it is to serve.
 fn build_compiled(folder: &Path) -> Command {
-    // Go lies here if the machine has none that is new enough.
-    let own = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths([files::built("..").join("go-sdk/go/bin")].into_iter().chain(env::split_paths(&own)));
     let mut command = Command::new(files::gatehouse());
     command.args(["plugin", "build", "--release"]).arg(folder).stdin(Stdio::null());
-    command.env("PATH", path.expect("a target folder has no colon in its path"));
+    command.env("PATH", files::toolchains());
     command
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -85,6 +86,17 @@ pub fn installed(name: &str) -> PathBuf {
     let path = profile_folder().parent().expect("target/ holds the profiles").join(name);
     assert!(path.exists(), "no {}: run `make setup-tests` first", path.display());
     path
+}
+
+/// A `PATH` to the compilers of plugins: the machine's own, after the Go that `make test` installs if that has none new enough.
+///
+/// # Panics
+/// When the target folder has a colon in its path.
+#[must_use]
+pub fn toolchains() -> OsString {
+    let installed = built("..").join("go-sdk/go/bin");
+    let own = env::var_os("PATH").unwrap_or_default();
+    env::join_paths([installed].into_iter().chain(env::split_paths(&own))).expect("no colon in the path")
 }
 
 // The test runs as `target/<profile>/deps/<test>`.
