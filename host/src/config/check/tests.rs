@@ -787,7 +787,7 @@ drain: {deadline: soon, ready_delay: 1s}
             "9:9: routes[0].chain[1]: got 7, want a map",
             "10:18: routes[0].chain[2].plugin: got \"jwk\", want the name of a plugin (hint: did you mean jwt?)",
             "11:15: routes[0].upstream: got \"odrers\", want the name of an upstream (hint: did you mean orders?)",
-            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, hosts, match, max_body, mirror, name, redirect, rewrite, timeouts, upgrades, \
+            "12:5: routes[0].upstrem: got the unknown key \"upstrem\", want one of chain, component, hosts, match, max_body, mirror, name, redirect, rewrite, timeouts, upgrades, \
          upstream, upstreams (hint: did you mean upstream?)",
             "13:19: drain.deadline: got \"soon\" (not a number), want a duration such as 10ms, 1s or 5m",
         ],
