@@ -27,7 +27,6 @@ class Config:
 
 @export
 class Ab(Plugin):
-    Config = Config
     config: Config
 
     def setup(self) -> None:

@@ -11,7 +11,13 @@ from .plugin import PluginError
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
-def read(kind: type | None, document: Any) -> Any:
+def kind_of(plugin: type) -> Any:
+    """What a plugin annotates its `config` with; None where it does not."""
+    kind = get_type_hints(plugin)["config"]
+    return None if kind is Any else get_origin(kind) or kind
+
+
+def read(kind: Any, document: Any) -> Any:
     """The configuration as the plugin wants it. PluginError says what does not fit."""
     if not isinstance(document, dict):
         raise PluginError("the configuration is an object")
@@ -56,7 +62,7 @@ def _schema(kind: Any) -> dict[str, Any]:
     return {}
 
 
-def _object(kind: type) -> dict[str, Any]:
+def _object(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind)
     properties = {field.name: _schema(hints[field.name]) for field in fields(kind)}
     required = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]

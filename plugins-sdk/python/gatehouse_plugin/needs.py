@@ -48,6 +48,12 @@ class Needs:
         wanted = wit.Wants(0)
         for want, is_wanted in wants.items():
             wanted |= want if is_wanted else wit.Wants(0)
-        names = [[name.lower() for name in names] for names in (self.request_headers, self.response_headers)]
-        bodies = [body or wit.BodyMode_None_() for body in (self.request_body, self.response_body)]
-        return wit.Needs(phases, *names, *bodies, list(self.body_types), wanted)
+        return wit.Needs(
+            phases,
+            [name.lower() for name in self.request_headers],
+            [name.lower() for name in self.response_headers],
+            self.request_body or wit.BodyMode_None_(),
+            self.response_body or wit.BodyMode_None_(),
+            list(self.body_types),
+            wanted,
+        )

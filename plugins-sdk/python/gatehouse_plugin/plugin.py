@@ -1,6 +1,6 @@
 """The class that a plugin is, and the decorator that makes it the component's."""
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from .changes import Changes, Reply, ResponseChanges
 from .needs import Needs
@@ -17,11 +17,9 @@ class Plugin:
     another instance. `Changes.state` goes to this request's response phase; `kv` is shared by all.
     """
 
-    Config: ClassVar[type | None] = None
-    """A dataclass that the configuration has to fit, or `dict` for any. None takes no configuration at all."""
-
     config: Any
-    """The configuration: an instance of `Config`, or a dict."""
+    """The configuration. Annotate it in your class with a dataclass, which the configuration then has to fit, or with `dict`
+    for any. A plugin that does not takes no configuration at all."""
 
     def setup(self) -> None:
         """Runs once for each instance, off the request path: parse and build tables here."""
@@ -48,10 +46,10 @@ class Plugin:
 
     @classmethod
     def config_schema(cls) -> dict[str, Any] | None:
-        """The JSON Schema of the configuration, for `gatehouse check`. Made from `Config` where that is a dataclass."""
-        from .config import schema
+        """The JSON Schema of the configuration, for `gatehouse check`. Made from the annotation of `config`."""
+        from .config import kind_of, schema
 
-        return schema(cls.Config)
+        return schema(kind_of(cls))
 
 
 exported: type[Plugin] | None = None

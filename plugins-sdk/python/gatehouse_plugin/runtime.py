@@ -69,7 +69,7 @@ class WitWorld:
         kind = _exported()
         _reseed()
         configured = kind()
-        configured.config = config.read(kind.Config, json.loads(document))
+        configured.config = config.read(config.kind_of(kind), json.loads(document))
         configured.setup()
         needs = configured.needs()._raw(_phases(kind))
         _Configured.plugin = configured

@@ -12,7 +12,6 @@ class Config:
 
 @export
 class {{Name}}(Plugin):
-    Config = Config
     config: Config
 
     def on_request(self, request: Request) -> Changes | Reply:

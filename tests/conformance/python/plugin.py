@@ -19,7 +19,6 @@ class Config:
 
 @export
 class Reference(Plugin):
-    Config = Config
     config: Config
 
     def setup(self) -> None:
