@@ -121,6 +121,7 @@ fn errand<'a>(
         address: None,
         is_upgrade: false,
         is_clients_fault: &|| false,
+        is_fresh: Cell::default(),
         attempts,
         began,
         took,

@@ -21,6 +21,7 @@ pub mod gauges;
 pub mod health;
 pub mod http2;
 pub mod in_flight;
+pub mod line;
 mod outlet;
 pub mod outlier;
 pub mod patience;

@@ -17,6 +17,7 @@ mod caps;
 mod circuit;
 mod client_credentials;
 mod clients;
+mod closing;
 mod command_line;
 mod compiled;
 mod compiling;

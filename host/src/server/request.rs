@@ -264,6 +264,7 @@ async fn send(
         address: facts.address,
         is_upgrade: facts.upgrade.is_some(),
         is_clients_fault: &|| connection.is_clients_fault(&facts.received),
+        is_fresh: Cell::default(),
         attempts: &facts.attempts,
         began,
         took: &took,

@@ -8,6 +8,7 @@ use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -15,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 use crate::body::Body;
 
 use super::http2::Http2;
+use super::line::Line;
 use super::transport::{Protocol, Transport};
 use super::{Endpoint, http2, upgrade};
 
@@ -34,18 +36,18 @@ pub async fn connect(endpoint: &Endpoint, transport: &Transport) -> io::Result<C
     let stream = reach(endpoint).await?;
     if !endpoint.tls {
         return match transport.protocol {
-            Protocol::Http1 | Protocol::Auto => handshake(TokioIo::new(stream)).await.map(Connected::Http1),
+            Protocol::Http1 | Protocol::Auto => handshake(TokioIo::new(Line::new(stream))).await.map(Connected::Http1),
             Protocol::Http2 => {
                 expect_acknowledgements(&stream)?;
                 http2::handshake(TokioIo::new(stream)).await.map(Connected::Http2)
             }
         };
     }
-    let stream = secure(endpoint, transport, stream, false).await?;
+    let stream = secure(endpoint, transport, Line::new(stream), false).await?;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     match (is_http2, transport.protocol) {
         (true, _) => {
-            expect_acknowledgements(stream.get_ref().0)?;
+            expect_acknowledgements(stream.get_ref().0.socket())?;
             http2::handshake(TokioIo::new(stream)).await.map(Connected::Http2)
         }
         (false, Protocol::Http2) => Err(io::Error::other("the endpoint does not offer HTTP/2")),
@@ -55,7 +57,7 @@ pub async fn connect(endpoint: &Endpoint, transport: &Transport) -> io::Result<C
 
 /// Connects in HTTP/1.1, whatever the transport prefers.
 pub async fn connect_http1(endpoint: &Endpoint, transport: &Transport) -> io::Result<SendRequest<Body>> {
-    let stream = reach(endpoint).await?;
+    let stream = Line::new(reach(endpoint).await?);
     match endpoint.tls {
         false => handshake(TokioIo::new(stream)).await,
         true => handshake(TokioIo::new(secure(endpoint, transport, stream, true).await?)).await,
@@ -85,12 +87,12 @@ fn expect_acknowledgements(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Speaks TLS on a connection; `http1_only` offers nothing else by ALPN.
-pub(super) async fn secure(
+pub(super) async fn secure<IO: AsyncRead + AsyncWrite + Unpin>(
     endpoint: &Endpoint,
     transport: &Transport,
-    stream: TcpStream,
+    stream: IO,
     http1_only: bool,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream<IO>> {
     let (config, name) = transport.tls(http1_only).ok_or_else(|| io::Error::other("the upstream has no TLS"))?;
     let name = match name {
         Some(name) => name.clone(),

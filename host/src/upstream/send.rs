@@ -17,6 +17,7 @@ use crate::telemetry::traces::Tries;
 
 use super::connections::Home;
 use super::http2::Open;
+use super::line::Untouched;
 use super::patience::Patience;
 use super::transport::{Protocol, Transport};
 use super::{Connections, InFlight, Timeouts, connect, outlet};
@@ -98,6 +99,8 @@ pub struct Aim<'a> {
     pub tries: Option<&'a Tries>,
     /// Whether whoever sends it can send it again, so that nothing is kept here for a request that is refused.
     pub has_spare: bool,
+    /// Whether it goes out on a new connection, since one that was idle turned out to be closed.
+    pub is_fresh: bool,
     /// When its endpoint is doubted.
     pub patience: &'a Patience<'a>,
 }
@@ -120,7 +123,7 @@ pub async fn send(to: &Aim<'_>, request: Outgoing, uploading: Option<Rc<Passage>
     let Aim { endpoint, transport, timeouts, tries, has_spare, began, patience, .. } = to;
     let home = Home::of(to.connections, endpoint, transport, timeouts.keep_alive);
     let times = Times::begin(timeouts, uploading, *began);
-    let way = Way { home: &home, endpoint, transport, timeouts, tries: *tries, has_spare: *has_spare };
+    let way = Way { home: &home, endpoint, transport, timeouts, tries: *tries, has_spare: *has_spare, is_fresh: to.is_fresh };
     let mut attempt = pin!(attempt(way, request));
     let mut due = *began + times.first_wait().min(patience.first_wait());
     loop {
@@ -207,6 +210,7 @@ pub(super) struct Way<'a> {
     pub(super) timeouts: &'a Timeouts,
     pub(super) tries: Option<&'a Tries>,
     pub(super) has_spare: bool,
+    pub(super) is_fresh: bool,
 }
 
 /// What an answer has of its connection until it has ended.
@@ -224,7 +228,11 @@ async fn attempt(way: Way<'_>, request: Outgoing) -> Result<Answered, SendError>
         // Boxed, so that the futures of HTTP/1.1 stay as small as they are.
         return Box::pin(outlet::attempt(way, request)).await;
     }
-    match idle(way.home).await {
+    let idle = match way.is_fresh {
+        true => None,
+        false => idle(way.home).await,
+    };
+    match idle {
         Some((sender, was_idle)) => on_idle_connection(way, sender, was_idle, request).await,
         // Boxed, because futures are moved on the way down to here, and this one is large and rarely needed.
         None => Box::pin(on_new_connection(way, request)).await,
@@ -244,13 +252,13 @@ pub(super) async fn on_idle_connection(
         Ok(answered) => Ok(answered),
         Err(Failed { unsent: Some(request), .. }) => Box::pin(on_new_connection(way, request)).await,
         Err(Failed { error, .. }) => match spare {
-            Some(mut request) if is_gone(&error) => {
+            Some(mut request) if is_gone(&error) || Untouched::caused(&error) => {
                 if let Some(tries) = way.tries {
                     tries.again(Err("upstream_reset"), request.headers_mut());
                 }
                 Box::pin(on_new_connection(way, request)).await
             }
-            _ => Err(SendError::Broken(chain(&error))),
+            _ => Err(SendError::from(Failed { error, unsent: None })),
         },
     }
 }
@@ -290,9 +298,9 @@ pub(super) struct Failed {
 impl From<Failed> for SendError {
     fn from(failed: Failed) -> Self {
         let cause = chain(&failed.error);
-        match failed.unsent {
-            Some(_) => SendError::Refused(cause),
-            None => SendError::Broken(cause),
+        match failed.unsent.is_some() || Untouched::caused(&failed.error) {
+            true => SendError::Refused(cause),
+            false => SendError::Broken(cause),
         }
     }
 }

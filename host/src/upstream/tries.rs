@@ -61,6 +61,8 @@ pub struct Errand<'a> {
     pub is_upgrade: bool,
     /// Whether it failed because its body did, or never came: not what an endpoint is to be blamed for.
     pub is_clients_fault: &'a dyn Fn() -> bool,
+    /// Whether the next try goes out on a new connection.
+    pub is_fresh: Cell<bool>,
     /// Counts the tries.
     pub attempts: &'a Cell<u32>,
     /// When the first try began.
@@ -116,6 +118,7 @@ impl Errand<'_> {
             let Some(mut request) = self.repeat(retry, &spare, reason, wait) else { return outcome };
             let Some(next) = self.other(&request, &tried, reason, wait).await else { return outcome };
             self.siblings().retried(reason);
+            self.is_fresh.set(matches!(reason, Reason::Refused | Reason::Reset));
             give_up(outcome);
             tried.push(next.serial);
             *endpoint = next;
@@ -221,7 +224,8 @@ impl Errand<'_> {
         let (connections, transport) = (self.connections, &*self.upstream.transport);
         let has_spare = self.retry.is_some();
         let patience = Patience::new(self.upstream, endpoint, is_silent, began);
-        let aim = Aim { connections, endpoint, transport, timeouts, began, tries, has_spare, patience: &patience };
+        let is_fresh = self.is_fresh.get();
+        let aim = Aim { connections, endpoint, transport, timeouts, began, tries, has_spare, is_fresh, patience: &patience };
         let uploading = self.uploading.clone();
         let outcome = match (&self.upstream.credentials, self.is_upgrade) {
             (None, false) => send(&aim, request, uploading).await,
