@@ -49,10 +49,14 @@ async fn call(worker: &Rc<Worker>, job: Fetch) -> Result<Fetched, FetchError> {
     let admission = upstream.admit(began).map_err(|_| FetchError::Unreachable)?;
     let mut endpoint = upstream.pick(&asked(&job, began)).ok_or(FetchError::Unreachable)?;
     let max_body = job.max_body;
-    let Sent { response, .. } = send(worker, upstream, &admission, &mut endpoint, job, began).await.map_err(failed)?;
+    let Sent { response, passage } = send(worker, upstream, &admission, &mut endpoint, job, began).await.map_err(failed)?;
     let (mut head, body) = response.into_parts();
     hop_by_hop::strip(&mut head.headers);
-    let body = body.collect(max_body).await.map_err(from_body)?;
+    let body = body.collect(max_body).await;
+    if !head.status.is_server_error() {
+        upstream.learn_body(&endpoint, &passage, Instant::now());
+    }
+    let body = body.map_err(from_body)?;
     Ok(Fetched { status: head.status, headers: head.headers, body })
 }
 

@@ -7,6 +7,7 @@ mod first;
 mod memory;
 mod prepare;
 mod record;
+mod registrations;
 mod registries;
 pub mod resources;
 mod rollouts;
@@ -150,6 +151,9 @@ pub fn run(settings: Settings) -> Result<(), StartError> {
 
     let First { prepared: Prepared { snapshot, document, files, .. }, resources, refused } = first(&settings, &builder)?;
     let config = Arc::new(settings.config);
+    if let Some(resources) = &resources {
+        registrations::restore(&resources.store, snapshot.upstreams.values());
+    }
     builder.registries.settle();
     applied(&metrics, &snapshot);
     metrics.publish(Box::new(RolloutGauges::new(Arc::clone(&builder.rollouts))));
@@ -349,6 +353,9 @@ impl Gateway {
                 }
             }
         }
+        if let Some(resources) = &self.resources {
+            registrations::leave(&resources.store, &upstreams_of(&self.shared.current)());
+        }
         let patience = tokio::select! {
             () = self.drain() => LAST_SPANS,
             // A second signal is somebody who does not want to wait.
@@ -375,6 +382,7 @@ impl Gateway {
         tokio::spawn(registry::keep::keep(Arc::clone(&self.builder.registries)));
         tokio::spawn(discovery::keep::keep(self.builder.discovery.bell(), upstreams_of(&self.shared.current)));
         if let Some(resources) = self.resources.clone() {
+            tokio::spawn(registrations::keep(Arc::clone(&resources.store), upstreams_of(&self.shared.current)));
             tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(COPY).await;

@@ -17,6 +17,7 @@ mod copy;
 pub mod keeping;
 pub mod last_good;
 mod opening;
+pub mod registrations;
 pub mod resources;
 pub mod revisions;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::body::{BodyError, Passage};
 use crate::identity::credentials::TokenSource;
 use crate::telemetry::metrics::UpstreamHandle;
 
@@ -229,6 +230,22 @@ impl Upstream {
                 true => to.vitals.learn(took, now),
                 false => to.vitals.learn_failure(took, self.timeouts.first_byte, now),
             }
+        }
+    }
+
+    /// Learns what became of the body of a good answer that was learned from already. One that was reset, or ended too soon,
+    /// is a failure after all; what stalled, or what nobody wanted any more, says nothing.
+    pub fn learn_body(&self, to: &InFlight, passage: &Passage, now: Instant) {
+        match passage.error.get() {
+            Some(BodyError::Cut | BodyError::Broken) => {}
+            None if to.peers >= 2 && passage.completed.get().is_some() => return self.outlier.count_whole(to),
+            _ => return,
+        }
+        if let Some(rules) = &self.breaker {
+            self.balancer.siblings().circuit.learn_broken(rules, now);
+        }
+        if to.peers >= 2 {
+            self.outlier.count_broken(&self.balancer, to, now);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_tests::{Client, Gateway, request::request};
+use gatehouse_tests::{Answer, Client, Gateway, Origin, get, request::request, wire::soon};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -88,4 +88,49 @@ async fn a_post_that_met_a_closed_connection_is_sent_again() {
     assert!(answered <= 2_000, "nothing is done twice");
     // One may come between the look and the end.
     assert!(failed <= had + 2, "what nobody has had is sent again: {failed} failed, the server had {had}");
+}
+
+/// An endpoint whose answers begin well and break off.
+async fn breaking() -> Origin {
+    Origin::start(|_| Answer::head(200, &[("content-length", "100"), ("connection", "close")]).then_send("half").then_close()).await
+}
+
+/// Asks on a connection of its own, and waits until that has ended. What came.
+async fn ask(gateway: &Gateway) -> String {
+    let mut client = Client::connect(gateway.address()).await;
+    client.send(get("/").header("connection", "close").bytes()).await;
+    String::from_utf8_lossy(&client.rest().await.0).into_owned()
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_answers_break_off_is_ejected() {
+    let (breaking, well) = (breaking().await, Origin::saying("served").await);
+    let gateway = Gateway::start(&format!(
+        "upstreams:\n  - name: group\n    balance: {{algorithm: round_robin}}\n    circuit_breaker: {{failure_ratio: 0%}}\n    \
+         endpoints: [{{url: \"{}\"}}, {{url: \"{}\"}}]\nroutes: [{{name: all, upstream: group}}]\n",
+        breaking.url(),
+        well.url()
+    ))
+    .await;
+    let mut broken = 0;
+    for _ in 0..60 {
+        broken += usize::from(!ask(&gateway).await.ends_with("served"));
+    }
+    // It is counted with the last byte, which is when the next request may come.
+    assert!((5..=7).contains(&broken), "five began well and broke off, and then it was out: {broken}");
+    let ejected = gateway.metrics().await.sum("gatehouse_ejections_total", &[("upstream", "group"), ("reason", "consecutive_gateway")]);
+    assert!((ejected - 1.0).abs() < 0.1, "{ejected}");
+}
+
+#[tokio::test]
+async fn answers_that_break_off_open_the_circuit() {
+    let breaking = breaking().await;
+    let gateway = Gateway::start(&format!(
+        "upstreams: [{{name: group, circuit_breaker: {{min_requests: 6, open: 1m}}, endpoints: [{{url: \"{}\"}}]}}]\n\
+         routes: [{{name: all, upstream: group}}]\n",
+        breaking.url()
+    ))
+    .await;
+    soon("the circuit to open", async { while !ask(&gateway).await.contains("circuit_open") {} }).await;
+    assert!((6..=9).contains(&breaking.hits()), "each counts once, as a request and as a failure: {}", breaking.hits());
 }

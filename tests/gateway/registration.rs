@@ -226,3 +226,34 @@ async fn a_thousand_endpoints_come_renew_and_go_and_cost_no_request() {
     }
     assert_eq!(gateway.get("/").await.status, 200);
 }
+
+#[tokio::test]
+async fn registrations_outlive_a_restart_and_still_have_to_be_renewed() {
+    let (origin, other) = (Origin::saying("here").await, Origin::saying("there").await);
+    let mut gateway = Gateway::start(&registering("")).await;
+    register(&gateway, "one", json!({"url": origin.url(), "weight": 3, "ttl": "8s"})).await;
+    register(&gateway, "two", json!({"url": other.url()})).await;
+    assert_eq!(gateway.api_delete("/v1/upstreams/group/endpoints/two").await.status, 204);
+    wait_for_status(&gateway, 200).await;
+    gateway.terminate();
+    assert!(gateway.wait().await.success());
+    let gateway = gateway.start_again().await;
+    assert_eq!(gateway.get("/").await.text(), "here", "with the first request");
+    let listed = gateway.api_get("/v1/upstreams/group/endpoints").await.json();
+    let ids: Vec<&Value> = listed["items"].as_array().expect("a list").iter().map(|item| &item["id"]).collect();
+    assert_eq!(ids, ["one"], "who had left stays away: {listed}");
+    assert_eq!(listed["items"][0]["weight"], 3, "{listed}");
+    wait_for_endpoints(&gateway, 0.0).await;
+    assert_eq!(gateway.get("/").await.status, 503, "nobody renewed it");
+}
+
+#[tokio::test]
+async fn registrations_outlive_a_crash() {
+    let origin = Origin::saying("here").await;
+    let gateway = Gateway::start(&registering("")).await;
+    register(&gateway, "one", json!({"url": origin.url(), "ttl": "1m"})).await;
+    // They are written within about a second, which a busy machine may make several.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let gateway = gateway.kill_and_start_again().await;
+    assert_eq!(gateway.get("/").await.text(), "here", "with the first request");
+}

@@ -19,6 +19,7 @@ use super::scope::Scope;
 use crate::config::rules;
 use crate::config::units::Period;
 use crate::upstream::discovery::Target;
+use crate::upstream::discovery::register::Listed;
 use crate::upstream::endpoint::Origin;
 use crate::upstream::{Discovered, Upstream};
 
@@ -88,12 +89,12 @@ async fn list(call: Call) -> Result<Json<RegisteredList>, Problem> {
     let upstream = find(&call.admin, call.name())?;
     let registrations = discovered(&upstream)?.source().registrations();
     let listed = registrations.map(|registrations| registrations.list(Instant::now())).unwrap_or_default();
-    let registered = |(id, target, left): (Box<str>, Target, Duration)| Registered {
+    let registered = |listed: Listed| Registered {
         upstream: upstream.name.to_string(),
-        id: id.into(),
-        url: target.origin.url(),
-        weight: target.weight,
-        ttl: Period::millis(left.as_millis() as u64),
+        id: listed.id.into(),
+        url: listed.target.origin.url(),
+        weight: listed.target.weight,
+        ttl: Period::millis(listed.left.as_millis() as u64),
     };
     Ok(Json(RegisteredList { items: listed.into_iter().map(registered).collect() }))
 }

@@ -89,6 +89,8 @@ pub struct Facts {
     pub received: Rc<Passage>,
     /// The response's body, where it comes from an upstream.
     pub passage: Option<Rc<Passage>>,
+    /// Whether the upstream's answer was no 5xx.
+    pub is_good: bool,
     /// Keeps an HTTP/1 connection from counting as idle.
     pub admission: Option<Admission>,
     /// The places it takes up until it has ended.
@@ -139,6 +141,7 @@ impl Facts {
             took: SmallVec::new(),
             received: Rc::default(),
             passage: None,
+            is_good: false,
             admission: None,
             places: Vec::new(),
             upgrade: None,
@@ -209,6 +212,14 @@ impl Facts {
         };
         self.flags.insert(flag);
         self.count_break(reason);
+    }
+
+    /// Tells the upstream what became of the body of its answer, unless it was the client's own that broke.
+    fn learn_body(&self, now: Instant) {
+        let (Some(upstream), Some(endpoint), Some(passage)) = (&self.upstream, &self.endpoint, &self.passage) else { return };
+        if self.is_good && self.received.error.get().is_none() {
+            upstream.learn_body(endpoint, passage, now);
+        }
     }
 
     fn count_break(&self, reason: Break) {
@@ -312,6 +323,7 @@ impl Drop for Facts {
             admission.finish(now.into());
         }
         let duration = now - self.began;
+        self.learn_body(now);
         self.count(duration);
         if self.connection.worker.log.is_on() {
             self.log(duration);

@@ -274,6 +274,7 @@ async fn send(
 
     let Sent { mut response, passage } = sent.map_err(|error| failed(error, upstream, &endpoint.authority))?;
     facts.passage = Some(passage);
+    facts.is_good = !response.status().is_server_error();
     let asked = hop_by_hop::strip(response.headers_mut());
     if asked.is_coded {
         let cause = "its body has a transfer coding that nobody asked for";

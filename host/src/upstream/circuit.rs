@@ -121,6 +121,25 @@ impl Circuit {
         }
     }
 
+    /// Learns that an answer that was counted as a success broke off later: it was none, and no other request.
+    #[cold]
+    pub fn learn_broken(&self, rules: &Rules, now: Instant) {
+        let (term, at) = (self.term(), self.age(now));
+        match term.phase() {
+            Phase::Closed | Phase::Ramping => {
+                self.window.spoil(rules.window, at);
+                self.review(rules, term, at);
+            }
+            Phase::HalfOpen => {
+                let trial = self.trial.lock();
+                if self.term() == term {
+                    self.open(trial, rules, at, &Totals { requests: 1, failures: 1, slow: 0 });
+                }
+            }
+            Phase::Open => {}
+        }
+    }
+
     #[cold]
     fn admit_some(self: &Arc<Self>, rules: &Rules, term: Term, at: u64) -> Result<Admission, Duration> {
         let turn = self.turn();

@@ -186,6 +186,11 @@ impl Source {
         self.lookups[outcome as usize].load(Ordering::Relaxed)
     }
 
+    /// Publishes at once what is registered now.
+    pub fn settle(&self, now: Instant) {
+        self.tick(now);
+    }
+
     /// All of what it knows is true at the moment.
     fn confirm(&self) {
         *self.confirmed.lock() = Some(Instant::now());

@@ -48,8 +48,7 @@ impl Line {
     }
 
     /// What the end of the connection is: an error of its own where a request was under way that nobody has had.
-    fn end(&self, ended: io::Result<()>) -> io::Result<()> {
-        let is_asking = self.written > self.answered;
+    fn end(&self, is_asking: bool, ended: io::Result<()>) -> io::Result<()> {
         // The acknowledgement of the connection itself counts as a byte. A system that counts nothing says 0, which proves
         // nothing. What closed before the request came acknowledged all that was before, and no byte of it.
         match is_asking && acknowledged(&self.stream) == Some(self.answered + 1) {
@@ -64,7 +63,8 @@ impl Line {
                 self.written += count as u64;
                 Poll::Ready(Ok(count))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(self.end(Err(error)).map(|()| 0)),
+            // Whatever was to be written is a request, or a part of one.
+            Poll::Ready(Err(error)) => Poll::Ready(self.end(true, Err(error)).map(|()| 0)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -89,7 +89,7 @@ impl AsyncRead for Line {
         if buffer.filled().len() > before {
             line.answered = line.written;
         } else if room > 0 || read.is_err() {
-            return Poll::Ready(line.end(read));
+            return Poll::Ready(line.end(line.written > line.answered, read));
         }
         Poll::Ready(read)
     }

@@ -112,6 +112,24 @@ impl Outlier {
         }
     }
 
+    /// Counts an answer whose body came to its end.
+    #[inline]
+    pub(super) fn count_whole(&self, endpoint: &Endpoint) {
+        let broken = &endpoint.vitals.failures().broken;
+        if broken.load(Ordering::Relaxed) != 0 {
+            broken.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an answer whose body broke off after a good head: a failure of a gateway's kind, in a row of its own, since
+    /// the head was a success.
+    #[cold]
+    pub(super) fn count_broken(&self, balancer: &Balancer, endpoint: &Endpoint, now: Instant) {
+        if self.max_ejected > 0.0 && one_too_many(&endpoint.vitals.failures().broken, self.consecutive_gateway) {
+            self.eject(balancer, endpoint, Reason::ConsecutiveGateway, now);
+        }
+    }
+
     /// Takes out an endpoint that answers nothing, not even what another one has answered meanwhile.
     pub(super) fn eject_silent(&self, balancer: &Balancer, endpoint: &Endpoint, now: Instant) {
         self.eject(balancer, endpoint, Reason::Silence, now);
@@ -178,6 +196,7 @@ impl Outlier {
         let failures = endpoint.vitals.failures();
         failures.consecutive_5xx.store(self.consecutive_5xx.saturating_sub(1), Ordering::Relaxed);
         failures.consecutive_gateway.store(self.consecutive_gateway.saturating_sub(1), Ordering::Relaxed);
+        failures.broken.store(self.consecutive_gateway.saturating_sub(1), Ordering::Relaxed);
         failures.silent.store(false, Ordering::Relaxed);
         let latency = endpoint.siblings.typical_latency(now);
         if endpoint.vitals.pardon() {

@@ -57,6 +57,8 @@ pub struct Failures {
     pub consecutive_5xx: AtomicU32,
     /// Of those that the gateway made, or would have made, in a row.
     pub consecutive_gateway: AtomicU32,
+    /// Good answers in a row whose bodies broke off.
+    pub broken: AtomicU32,
     /// Requests of this interval.
     pub requests: AtomicU32,
     /// Those of them that were no 5xx.

@@ -106,6 +106,18 @@ fn what_is_tried_again_has_to_make_sense() {
 }
 
 #[test]
+fn no_ejection_begins_longer_than_the_longest() {
+    let with = |outlier: &str| {
+        format!(
+            "upstreams: [{{name: a, endpoints: [{{url: 'http://a:1'}}], health: {{outlier: {{{outlier}}}}}}}]\nroutes: [{{name: a, upstream: a}}]"
+        )
+    };
+    accepts(&with("base_ejection: 5m"));
+    let problems = printed(&load_files(&[&with("base_ejection: 10m")]).expect_err("longer than the longest by default"));
+    assert!(problems.iter().any(|found| found.contains("base_ejection: got 10m, want at most max_ejection, which is 5m")), "{problems:?}");
+}
+
+#[test]
 fn discovery_by_dns_asks_for_a_name_that_can_be_looked_up() {
     let dns =
         |settings: &str| format!("upstreams: [{{name: a, discovery: {{dns: {{{settings}}}}}}}]\nroutes: [{{name: a, upstream: a}}]\n");

@@ -41,6 +41,16 @@ impl Window {
     /// Counts an answer.
     #[inline]
     pub(super) fn count(&self, span: Duration, at: u64, outcome: Outcome) {
+        self.slot(span, at).count(outcome);
+    }
+
+    /// Counts a failure of something that was counted as a success.
+    pub(super) fn spoil(&self, span: Duration, at: u64) {
+        self.slot(span, at).failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn slot(&self, span: Duration, at: u64) -> &Slot {
         let length = (nanos(span) / SLOTS).max(1);
         let turn = at / length;
         let slot = &self.slots[(turn % SLOTS) as usize];
@@ -48,7 +58,7 @@ impl Window {
         if slot.began.load(Ordering::Acquire) != began {
             self.turn(slot, began);
         }
-        slot.count(outcome);
+        slot
     }
 
     /// What was counted within the window that ends then.

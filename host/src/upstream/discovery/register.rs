@@ -45,10 +45,25 @@ struct State {
     /// Whether there is something that was not published yet.
     changed: bool,
     counts: [u64; Event::ALL.len()],
+    /// Another one after each change of what is to be remembered.
+    version: u64,
+}
+
+/// One that is registered.
+pub struct Listed {
+    /// The id it goes by.
+    pub id: Box<str>,
+    /// Where it is.
+    pub target: Target,
+    /// How long it lasts without a renewal,
+    pub ttl: Duration,
+    /// and from now on.
+    pub left: Duration,
 }
 
 struct Entry {
     target: Target,
+    ttl: Duration,
     expires: Instant,
     /// Its place in the heap. Earlier than `expires` after a renewal; one of another instant is an old one and means nothing.
     queued: Instant,
@@ -75,7 +90,7 @@ impl Source {
     /// Keeps a registration for another `ttl`. False if there is none of this id and origin, which is to be registered then.
     pub fn renew(&self, id: &str, origin: &Origin, weight: u32, ttl: Duration, now: Instant) -> bool {
         let mut state = self.registrations.0.lock();
-        let renewed = state.renew(id, origin, weight, now + ttl);
+        let renewed = state.renew(id, origin, weight, ttl, now);
         self.ring(&state);
         renewed
     }
@@ -83,7 +98,7 @@ impl Source {
     /// Keeps a new registration for `ttl`, in the place of another one of the same id. True if there was none.
     pub fn register(&self, id: &str, target: Target, ttl: Duration, now: Instant) -> Result<bool, Full> {
         let mut state = self.registrations.0.lock();
-        let registered = state.register(id, target, now + ttl);
+        let registered = state.register(id, target, ttl, now);
         self.ring(&state);
         registered
     }
@@ -111,14 +126,24 @@ impl Registrations {
         self.0.lock().counts[event as usize]
     }
 
-    /// Each with its id and the time it has left, in the order of their ids.
-    pub fn list(&self, now: Instant) -> Vec<(Box<str>, Target, Duration)> {
+    /// Each, in the order of their ids.
+    pub fn list(&self, now: Instant) -> Vec<Listed> {
         let state = self.0.lock();
-        let left = |(id, entry): (&Box<str>, &Entry)| (id.clone(), entry.target.clone(), entry.expires.saturating_duration_since(now));
-        let mut list: Vec<_> = state.entries.iter().map(left).collect();
+        let listed = |(id, entry): (&Box<str>, &Entry)| Listed {
+            id: id.clone(),
+            target: entry.target.clone(),
+            ttl: entry.ttl,
+            left: entry.expires.saturating_duration_since(now),
+        };
+        let mut list: Vec<_> = state.entries.iter().map(listed).collect();
         drop(state);
-        list.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+        list.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         list
+    }
+
+    /// A number that is another one after each change but a renewal; 0 before the first.
+    pub fn version(&self) -> u64 {
+        self.0.lock().version
     }
 
     /// Who is registered now, if that is not what it was the last time.
@@ -130,11 +155,12 @@ impl Registrations {
 }
 
 impl State {
-    fn renew(&mut self, id: &str, origin: &Origin, weight: u32, expires: Instant) -> bool {
+    fn renew(&mut self, id: &str, origin: &Origin, weight: u32, ttl: Duration, now: Instant) -> bool {
         let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.target.origin == *origin) else { return false };
+        let expires = now + ttl;
         self.changed |= entry.target.weight != weight;
-        entry.target.weight = weight;
-        entry.expires = expires;
+        self.version += u64::from((entry.target.weight, entry.ttl) != (weight, ttl));
+        (entry.target.weight, entry.ttl, entry.expires) = (weight, ttl, expires);
         // Only a shorter time has to be noticed before the one it is queued for.
         if expires < entry.queued {
             entry.queued = expires;
@@ -144,14 +170,16 @@ impl State {
         true
     }
 
-    fn register(&mut self, id: &str, target: Target, expires: Instant) -> Result<bool, Full> {
+    fn register(&mut self, id: &str, target: Target, ttl: Duration, now: Instant) -> Result<bool, Full> {
         let is_new = !self.entries.contains_key(id);
         if is_new && self.entries.len() >= MOST {
             return Err(Full);
         }
-        self.entries.insert(id.into(), Entry { target, expires, queued: expires });
+        let expires = now + ttl;
+        self.entries.insert(id.into(), Entry { target, ttl, expires, queued: expires });
         self.due.push(Reverse((expires, id.into())));
         self.changed = true;
+        self.version += 1;
         self.counted(if is_new { Event::Registered } else { Event::Renewed });
         Ok(is_new)
     }
@@ -160,6 +188,7 @@ impl State {
         let was_there = self.entries.remove(id).is_some();
         if was_there {
             self.changed = true;
+            self.version += 1;
             self.counted(event);
         }
         was_there
@@ -212,11 +241,11 @@ mod tests {
     fn who_renews_in_time_stays_and_who_does_not_goes() {
         let (registrations, began) = (Registrations::default(), Instant::now());
         for host in [1, 2] {
-            assert_eq!(registrations.0.lock().register(&host.to_string(), target(host), began + TTL), Ok(true));
+            assert_eq!(registrations.0.lock().register(&host.to_string(), target(host), TTL, began), Ok(true));
         }
         assert_eq!(hosts(&registrations, began).expect("two are new"), ["10.0.0.1", "10.0.0.2"]);
         let later = began + Duration::from_secs(6);
-        assert!(registrations.0.lock().renew("1", &target(1).origin, 1, later + TTL), "it is known");
+        assert!(registrations.0.lock().renew("1", &target(1).origin, 1, TTL, later), "it is known");
         assert_eq!(hosts(&registrations, later), None, "a renewal changes nothing");
         assert_eq!(hosts(&registrations, began + TTL).expect("one expired"), ["10.0.0.1"]);
         assert_eq!(hosts(&registrations, later + TTL).expect("the other too").len(), 0);
@@ -226,18 +255,18 @@ mod tests {
     #[test]
     fn a_shorter_time_counts_from_the_renewal_that_brought_it() {
         let (registrations, began) = (Registrations::default(), Instant::now());
-        registrations.0.lock().register("1", target(1), began + TTL).expect("there is room");
+        registrations.0.lock().register("1", target(1), TTL, began).expect("there is room");
         registrations.changes(began);
-        registrations.0.lock().renew("1", &target(1).origin, 1, began + TTL / 10);
+        registrations.0.lock().renew("1", &target(1).origin, 1, TTL / 10, began);
         assert_eq!(hosts(&registrations, began + TTL / 10).expect("expired").len(), 0);
     }
 
     #[test]
     fn who_comes_again_after_leaving_is_not_taken_for_the_one_that_left() {
         let (registrations, began) = (Registrations::default(), Instant::now());
-        registrations.0.lock().register("1", target(1), began + TTL).expect("there is room");
+        registrations.0.lock().register("1", target(1), TTL, began).expect("there is room");
         assert!(registrations.0.lock().remove("1", Event::Removed) && !registrations.0.lock().remove("1", Event::Removed));
-        registrations.0.lock().register("1", target(2), began + TTL * 2).expect("there is room");
+        registrations.0.lock().register("1", target(2), TTL * 2, began).expect("there is room");
         assert_eq!(hosts(&registrations, began + TTL).expect("it is new"), ["10.0.0.2"], "the old time means nothing");
         assert_eq!(registrations.0.lock().due.len(), 1, "and is not kept");
     }
@@ -245,28 +274,28 @@ mod tests {
     #[test]
     fn another_origin_is_not_a_renewal_but_takes_its_place() {
         let (registrations, began) = (Registrations::default(), Instant::now());
-        registrations.0.lock().register("1", target(1), began + TTL).expect("there is room");
-        assert!(!registrations.0.lock().renew("1", &target(2).origin, 1, began + TTL), "somewhere else");
-        assert_eq!(registrations.0.lock().register("1", target(2), began + TTL), Ok(false), "the id is known");
+        registrations.0.lock().register("1", target(1), TTL, began).expect("there is room");
+        assert!(!registrations.0.lock().renew("1", &target(2).origin, 1, TTL, began), "somewhere else");
+        assert_eq!(registrations.0.lock().register("1", target(2), TTL, began), Ok(false), "the id is known");
         assert_eq!(hosts(&registrations, began).expect("a change"), ["10.0.0.2"]);
     }
 
     #[test]
     fn a_change_of_weight_is_a_change() {
         let (registrations, began) = (Registrations::default(), Instant::now());
-        registrations.0.lock().register("1", target(1), began + TTL).expect("there is room");
+        registrations.0.lock().register("1", target(1), TTL, began).expect("there is room");
         registrations.changes(began);
-        registrations.0.lock().renew("1", &target(1).origin, 5, began + TTL);
+        registrations.0.lock().renew("1", &target(1).origin, 5, TTL, began);
         assert_eq!(registrations.changes(began).expect("a change")[0].weight, 5);
     }
 
     #[test]
     fn there_is_an_end_to_registrations() {
-        let (registrations, expires) = (Registrations::default(), Instant::now() + TTL);
+        let (registrations, now) = (Registrations::default(), Instant::now());
         for id in 0..MOST {
-            registrations.0.lock().register(&id.to_string(), target(1), expires).expect("there is room");
+            registrations.0.lock().register(&id.to_string(), target(1), TTL, now).expect("there is room");
         }
-        assert_eq!(registrations.0.lock().register("one more", target(1), expires), Err(Full));
-        assert_eq!(registrations.0.lock().register("0", target(2), expires), Ok(false), "who is there may change");
+        assert_eq!(registrations.0.lock().register("one more", target(1), TTL, now), Err(Full));
+        assert_eq!(registrations.0.lock().register("0", target(2), TTL, now), Ok(false), "who is there may change");
     }
 }
