@@ -59,11 +59,10 @@ async fn an_answer_that_breaks_off_does_not_look_complete() {
     for path in ["/late-panic", "/late-spin", "/late-sleep"] {
         let mut client = Client::connect(gateway.address()).await;
         client.send(get(path).bytes()).await;
-        assert_eq!(client.head().await.status, 200, "{path}");
-        let (rest, _) = client.rest().await;
-        let text = String::from_utf8_lossy(&rest);
-        // What was on its way may be lost with it.
-        assert!(text.is_empty() || text.contains("the beginning"), "{path}: {text:?}");
+        let (answer, _) = client.rest().await;
+        let text = String::from_utf8_lossy(&answer);
+        // What was on its way when it ended may be lost with it; what was a while before is not.
+        assert!(text.contains("the beginning") || path == "/late-panic", "{path}: {text:?}");
         assert!(!text.ends_with("0\r\n\r\n"), "{path}: {text:?}");
         is_unharmed(&gateway).await;
     }
