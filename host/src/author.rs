@@ -6,4 +6,4 @@ pub mod componentize;
 pub mod embedded;
 pub mod language;
 pub mod project;
-pub mod section;
+pub mod test;

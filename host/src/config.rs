@@ -10,6 +10,7 @@ mod misfit;
 mod place;
 mod plugin_config;
 mod problem;
+mod reading;
 mod schema;
 mod source;
 pub mod text;
@@ -27,6 +28,7 @@ pub use made::{Change, Item, Kind, Made, tag};
 pub use place::{Finding, KeyPath, Segment, Spot};
 pub use plugin_config::{ConfigSchema, SchemaError};
 pub use problem::{Code, Problem, Problems};
+pub use reading::read;
 pub use schema::schema;
 pub use source::{RouteArg, Source, Sources};
 

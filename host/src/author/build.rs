@@ -11,10 +11,10 @@ use thiserror::Error;
 
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::inspect::{self, Malformed};
+use crate::plugin::section;
 
 use super::componentize::ComponentizeError;
 use super::language::{self, LANGUAGES, Language};
-use super::section;
 
 pub mod c;
 pub mod go;

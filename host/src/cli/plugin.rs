@@ -21,6 +21,7 @@ use super::remote::{self, AdminArgs};
 
 mod build;
 mod new;
+mod test;
 
 /// What to do with plugins.
 #[derive(Subcommand)]
@@ -29,6 +30,8 @@ pub enum PluginCommand {
     New(new::NewArgs),
     /// Make the component of a project, with its language's own toolchain
     Build(build::BuildArgs),
+    /// Play cases through a component, in the gateway's own code; exit 0, 1 if any failed, 2 if they could not be played
+    Test(test::TestArgs),
     /// Look at a component without a gateway: what it imports and asks to see
     Inspect {
         /// The component
@@ -140,6 +143,7 @@ pub fn run(command: PluginCommand) -> ExitCode {
     remote::finish(match command {
         PluginCommand::New(arguments) => new::run(&arguments),
         PluginCommand::Build(arguments) => build::run(&arguments),
+        PluginCommand::Test(arguments) => return test::run(&arguments),
         PluginCommand::Inspect { file } => inspected(&file),
         PluginCommand::Componentize { module, component } => made(&module, &component),
         PluginCommand::Sign(arguments) => sign(&arguments),

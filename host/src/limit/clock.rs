@@ -42,6 +42,12 @@ impl Clock {
         Self { started: Instant::now() }
     }
 
+    /// The same clock at a later time.
+    #[must_use]
+    pub fn moved_on(self, by: Duration) -> Self {
+        Self { started: self.started.checked_sub(by).unwrap_or(self.started) }
+    }
+
     /// The time on this clock.
     pub fn now(&self) -> Moment {
         Moment::after(self.started.elapsed())

@@ -117,8 +117,11 @@ fn settings(tier: Tier) -> Config {
         .wasm_memory64(false)
         .wasm_tail_call(false)
         .wasm_relaxed_simd(false)
-        // Frames are for the author's eyes; a handful tells where, and collecting them is most of a trap's cost.
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(8))
+        // Frames are for the author's eyes; a handful tells where, and collecting them is most of a trap's cost. A Rust panic
+        // takes about ten of its own.
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20))
+        // File and line, where a component brings what tells them: looked up when a trap is told, and only then.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
         .native_unwind_info(false)
         .memory_init_cow(true)
         .cranelift_opt_level(wasmtime::OptLevel::Speed);

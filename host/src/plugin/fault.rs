@@ -141,10 +141,42 @@ fn describe(error: &wasmtime::Error) -> String {
     }
 }
 
+/// Frames of the guest that are told.
+const SHOWN_FRAMES: usize = 6;
+
 fn frames(backtrace: &wasmtime::WasmBacktrace) -> String {
-    let names = backtrace.frames().iter().take(4).map(|frame| match frame.func_name() {
-        Some(name) => name.to_owned(),
-        None => format!("function {}", frame.func_index()),
-    });
-    names.collect::<Vec<_>>().join(" < ")
+    let known = backtrace.frames().iter().filter(|frame| !is_machinery(frame)).take(SHOWN_FRAMES);
+    known.map(frame_text).collect::<Vec<_>>().join(" < ")
+}
+
+/// What a panic goes through before it traps says nothing of its cause.
+fn is_machinery(frame: &wasmtime::FrameInfo) -> bool {
+    const PANICKING: [&str; 6] = ["abort", "panic", "rust_panic", "__rust_start_panic", "__rustc", "unreachable"];
+    let name = frame.symbols().first().and_then(|symbol| symbol.name()).or_else(|| frame.func_name()).unwrap_or_default();
+    name.starts_with("std::panicking")
+        || name.starts_with("std::process::abort")
+        || name.starts_with("std::sys::")
+        || PANICKING.contains(&name)
+}
+
+/// With file and line where the component brought them. Functions that were inlined are the inner ones.
+fn frame_text(frame: &wasmtime::FrameInfo) -> String {
+    let places: Vec<String> = frame.symbols().iter().filter_map(place).collect();
+    match (places.is_empty(), frame.func_name()) {
+        (false, _) => places.join(" < "),
+        (true, Some(name)) => name.to_owned(),
+        (true, None) => format!("function {}", frame.func_index()),
+    }
+}
+
+fn place(symbol: &wasmtime::FrameSymbol) -> Option<String> {
+    let (file, line) = (symbol.file()?, symbol.line()?);
+    let at = match symbol.column() {
+        Some(column) if column > 0 => format!("{file}:{line}:{column}"),
+        _ => format!("{file}:{line}"),
+    };
+    Some(match symbol.name() {
+        Some(name) => format!("{name} ({at})"),
+        None => at,
+    })
 }

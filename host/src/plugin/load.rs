@@ -23,7 +23,7 @@ use super::maker::Maker;
 use super::proxy_wasm::{self, Commons, Program};
 use super::state::HostState;
 use super::usage::{Code, Indexes, Parts, Shared, Usage};
-use super::{Capability, Grants, Isolation, Kind, Limits, wasi, wasi_http};
+use super::{Capability, Grants, Isolation, Kind, Limits, section, wasi, wasi_http};
 
 /// Interfaces with calls that wait for the network.
 const WAITING: [&str; 2] = ["gatehouse:plugin/http@", "gatehouse:plugin/introspection@"];
@@ -90,6 +90,8 @@ pub struct Artifact {
     pub imports: Vec<String>,
     /// What it is.
     pub kind: Kind,
+    /// The JSON Schema of its configuration, where it carries one in a section.
+    config_schema: Option<String>,
     code: Built,
 }
 
@@ -193,7 +195,8 @@ impl Loader {
         inspect::inspect(bytes)?;
         let engine = self.engine(kind.tier()).map_err(|error| Refusal::Compile(format!("{error:#}")))?;
         let (code, imports) = self.compiled(&engine, kind, bytes, digest)?;
-        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports, kind, code });
+        let config_schema = section::find(bytes, section::CONFIG_SCHEMA).map(|schema| String::from_utf8_lossy(schema).into_owned());
+        let artifact = Arc::new(Artifact { digest, size: bytes.len(), imports, kind, config_schema, code });
         self.artifacts.lock().insert(digest, Arc::downgrade(&artifact));
         Ok(artifact)
     }
@@ -253,9 +256,12 @@ impl Loader {
         }
     }
 
-    /// The JSON Schema of the component's configuration, if it has one. Blocks as `usage` does, and does not look at the
-    /// configuration in `spec`.
+    /// The JSON Schema of the component's configuration, if it has one: in a section, or else by its own word. Blocks as
+    /// `usage` does, and does not look at the configuration in `spec`.
     pub fn config_schema(&self, artifact: &Arc<Artifact>, spec: &UsageSpec) -> Result<Option<String>, Refusal> {
+        if artifact.config_schema.is_some() {
+            return Ok(artifact.config_schema.clone());
+        }
         wait_for(Usage::config_schema(self.parts(artifact, spec)?))
     }
 
@@ -371,7 +377,7 @@ impl Loader {
     }
 
     /// A plugin's store lives as long as the process, so that a reload or a new version keeps what is in it.
-    fn store(&self, plugin: &Arc<str>, quota: usize) -> Arc<KvStore> {
+    pub fn store(&self, plugin: &Arc<str>, quota: usize) -> Arc<KvStore> {
         let mut stores = self.stores.lock();
         Arc::clone(stores.entry(Arc::clone(plugin)).or_insert_with(|| Arc::new(KvStore::new(quota))))
     }

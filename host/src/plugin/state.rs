@@ -17,6 +17,7 @@ use crate::telemetry::traces::context::Context;
 
 use super::capability::http::FetchSender;
 use super::fault::LimitReached;
+use super::meter::{Cost, Meter};
 use super::usage::Shared;
 use super::wasi::Wasi;
 use super::{Grants, Limits};
@@ -78,6 +79,8 @@ pub struct Call {
     pub trace: Option<Context>,
     /// Whether it is a copy of a request, so that nothing it is used for may have an effect.
     pub apart: bool,
+    /// Where each call of a plugin is noted; None but for authors.
+    pub meter: Option<Meter>,
 }
 
 impl Call {
@@ -98,6 +101,7 @@ impl Call {
             places: Vec::new(),
             trace: None,
             apart: false,
+            meter: None,
         })
     }
 
@@ -123,6 +127,7 @@ impl Call {
             places: Vec::new(),
             trace: self.trace,
             apart: self.apart,
+            meter: self.meter.clone(),
         })
     }
 }
@@ -138,6 +143,8 @@ pub struct HostState {
     pub(super) host_calls_left: u32,
     pub(super) log_bytes_left: usize,
     pub(super) wasi: Wasi,
+    /// The thread's CPU time when a call began that is metered.
+    metered_since: u64,
 }
 
 impl HostState {
@@ -145,7 +152,7 @@ impl HostState {
         let memory = MemoryLimiter::new(&limits);
         let cpu = CpuClock::new(limits.cpu);
         let (host_calls_left, log_bytes_left) = (limits.host_calls, limits.log_bytes);
-        Self { call: None, plugin, limits, grants, memory, cpu, host_calls_left, log_bytes_left, wasi: Wasi::default() }
+        Self { call: None, plugin, limits, grants, memory, cpu, host_calls_left, log_bytes_left, wasi: Wasi::default(), metered_since: 0 }
     }
 
     /// Lends the request to the store and fills up what one call may use.
@@ -154,12 +161,28 @@ impl HostState {
         self.cpu.start(self.limits.cpu);
         self.host_calls_left = self.limits.host_calls;
         self.log_bytes_left = self.limits.log_bytes;
+        if self.call.as_ref().is_some_and(|call| call.meter.is_some()) {
+            self.metered_since = thread_cpu_time();
+        }
     }
 
     /// Takes the request back, if one was lent, once the guest's last words on it are in the log.
     pub(super) fn end(&mut self) -> Option<Box<Call>> {
         self.end_lines();
-        self.call.take()
+        let call = self.call.take();
+        if let Some(meter) = call.as_ref().and_then(|call| call.meter.as_ref()) {
+            self.meter(meter);
+        }
+        call
+    }
+
+    #[cold]
+    fn meter(&self, meter: &Meter) {
+        meter.note(Cost {
+            cpu: Duration::from_nanos(thread_cpu_time().saturating_sub(self.metered_since)),
+            memory: self.memory.memory(),
+            host_calls: self.limits.host_calls - self.host_calls_left,
+        });
     }
 
     /// Looks at the guest's CPU time, and has it looked at more often if this call is one of the long ones.
