@@ -7,6 +7,7 @@ mod admin_commands;
 mod admin_crash;
 mod admin_fuzz;
 mod admin_resources;
+mod author;
 mod authored;
 mod bad_heads;
 mod bodies;

@@ -24,7 +24,7 @@ use crate::{
     wire::soon,
 };
 
-pub use process::{Output, gatehouse, gatehouse_reading};
+pub use process::{Output, gatehouse, gatehouse_in_time, gatehouse_reading};
 pub use setup::{ADMIN_TOKEN, Setup};
 
 /// A running gateway. It is killed when the test is done with it.

@@ -143,29 +143,29 @@ fn describe(error: &wasmtime::Error) -> String {
 
 /// Frames of the guest that are told.
 const SHOWN_FRAMES: usize = 6;
+/// Where the sources of Rust's own library are, as its debug information has it.
+const RUST_LIBRARY: &str = "/rustc/";
 
+/// The innermost frames, with file and line where the component brought them. What a panic goes through before it traps
+/// says nothing of its cause, so the language's own library is left out if there is anything else.
 fn frames(backtrace: &wasmtime::WasmBacktrace) -> String {
-    let known = backtrace.frames().iter().filter(|frame| !is_machinery(frame)).take(SHOWN_FRAMES);
-    known.map(frame_text).collect::<Vec<_>>().join(" < ")
+    let all: Vec<String> = backtrace.frames().iter().flat_map(frame_places).collect();
+    let is_authors = |place: &&String| place.ends_with(')') && !place.contains(RUST_LIBRARY);
+    let mut authors = all.iter().filter(is_authors).peekable();
+    let shown: Vec<&str> = match authors.peek() {
+        Some(_) => authors.take(SHOWN_FRAMES).map(String::as_str).collect(),
+        None => all.iter().take(SHOWN_FRAMES).map(String::as_str).collect(),
+    };
+    shown.join(" < ")
 }
 
-/// What a panic goes through before it traps says nothing of its cause.
-fn is_machinery(frame: &wasmtime::FrameInfo) -> bool {
-    const PANICKING: [&str; 6] = ["abort", "panic", "rust_panic", "__rust_start_panic", "__rustc", "unreachable"];
-    let name = frame.symbols().first().and_then(|symbol| symbol.name()).or_else(|| frame.func_name()).unwrap_or_default();
-    name.starts_with("std::panicking")
-        || name.starts_with("std::process::abort")
-        || name.starts_with("std::sys::")
-        || PANICKING.contains(&name)
-}
-
-/// With file and line where the component brought them. Functions that were inlined are the inner ones.
-fn frame_text(frame: &wasmtime::FrameInfo) -> String {
+/// Functions that were inlined are places of their own, the inner ones first.
+fn frame_places(frame: &wasmtime::FrameInfo) -> Vec<String> {
     let places: Vec<String> = frame.symbols().iter().filter_map(place).collect();
     match (places.is_empty(), frame.func_name()) {
-        (false, _) => places.join(" < "),
-        (true, Some(name)) => name.to_owned(),
-        (true, None) => format!("function {}", frame.func_index()),
+        (false, _) => places,
+        (true, Some(name)) => vec![demangled(name)],
+        (true, None) => vec![format!("function {}", frame.func_index())],
     }
 }
 
@@ -176,7 +176,12 @@ fn place(symbol: &wasmtime::FrameSymbol) -> Option<String> {
         _ => format!("{file}:{line}"),
     };
     Some(match symbol.name() {
-        Some(name) => format!("{name} ({at})"),
+        Some(name) => format!("{} ({at})", demangled(name)),
         None => at,
     })
+}
+
+/// Without the hash that the compiler adds. What is no name of Rust's stays as it is.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }

@@ -102,6 +102,11 @@ enum Built {
 }
 
 impl Artifact {
+    /// Whether it carries the JSON Schema of its configuration in a section.
+    pub fn has_schema(&self) -> bool {
+        self.config_schema.is_some()
+    }
+
     fn waits(&self) -> bool {
         self.kind != Kind::Plugin || self.imports.iter().any(|import| WAITING.iter().any(|waiting| import.starts_with(waiting)))
     }

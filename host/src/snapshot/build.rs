@@ -358,7 +358,8 @@ impl<'a> Build<'a> {
 
     /// None where the plugin or its schema does not take the configuration, which is found here.
     fn usage(&mut self, source: &Source, spec: &UsageSpec, configured: &document::Step, path: KeyPath) -> Option<Arc<Usage>> {
-        if self.schemas == Schemas::Always && self.misfits(source, spec, configured, &path) {
+        // A schema that came with the component is law; one that the plugin has to be asked for explains its refusals.
+        if (self.schemas == Schemas::Always || source.artifact.has_schema()) && self.misfits(source, spec, configured, &path) {
             return None;
         }
         match self.builder.loader.usage(&source.artifact, spec) {

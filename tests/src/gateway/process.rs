@@ -1,6 +1,6 @@
 //! The gateway's other commands, and what the system says of a process.
 
-use std::{ffi::OsStr, fs, path::Path, process::Stdio};
+use std::{ffi::OsStr, fs, path::Path, process::Stdio, time::Duration};
 
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -23,6 +23,24 @@ pub struct Output {
 /// When it does not end.
 pub async fn gatehouse(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
     gatehouse_reading(folder, arguments, "").await
+}
+
+/// The same, for what may take so long, as a user of a toolchain starts it: without what cargo says to tests.
+///
+/// # Panics
+/// When it takes longer.
+pub async fn gatehouse_in_time(folder: &Path, arguments: &[impl AsRef<OsStr>], patience: Duration) -> Output {
+    let mut command = Command::new(files::gatehouse());
+    command.args(arguments).current_dir(folder).kill_on_drop(true).stdin(Stdio::null());
+    for variable in ["CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER"] {
+        command.env_remove(variable);
+    }
+    // The crates of the SDK are here already, as tests are built with them.
+    command.env("CARGO_NET_OFFLINE", "true");
+    let ended = tokio::time::timeout(patience, command.output()).await;
+    let output = ended.unwrap_or_else(|_| panic!("{patience:?} were not enough")).expect("the gateway's binary runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// The same, with this on the standard input.

@@ -70,9 +70,13 @@ impl Report {
 fn write_outcome(text: &mut String, outcome: &Outcome) {
     let mark = if outcome.passed() { "ok    " } else { "FAILED" };
     let _ = writeln!(text, "{mark} {}{}", outcome.name, costs(&outcome.costs));
-    outcome.differences.iter().for_each(|difference| drop(writeln!(text, "  {difference}")));
-    if !outcome.passed() {
-        outcome.notes.iter().for_each(|line| drop(writeln!(text, "  {}: {}", line.level, line.text)));
+    for difference in &outcome.differences {
+        let _ = writeln!(text, "  {difference}");
+    }
+    // A fault is told among the differences.
+    let notes = outcome.notes.iter().filter(|line| line.is_plugins || !line.text.starts_with("plugin "));
+    for line in notes.filter(|_| !outcome.passed()) {
+        let _ = writeln!(text, "  {}: {}", line.level, line.text);
     }
 }
 

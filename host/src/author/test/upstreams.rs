@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::mpsc;
 
-use crate::plugin::capability::http::{Fetch, FetchError, Fetched};
+use crate::plugin::capability::http::{Fetch, FetchError, Fetched, Job};
 
 use super::cases::{Answer, NoAnswer};
 use super::{bodies, play};
@@ -43,14 +43,21 @@ impl<'a> Upstreams<'a> {
     }
 
     /// Answers for as long as there is anybody to ask.
-    pub async fn serve(&self, mut calls: mpsc::UnboundedReceiver<Fetch>) {
+    pub async fn serve(&self, mut calls: mpsc::UnboundedReceiver<Job>) {
         while let Some(call) = calls.recv().await {
-            let answer = self.answer(&call);
-            let (upstream, method, path) = (call.upstream, call.method, call.path.to_string());
-            self.asked.borrow_mut().push(Asked { upstream, method, path, headers: call.headers, body: call.body });
-            // A guest that is gone does not want it any more.
-            let _ = call.answer.send(answer);
+            match call {
+                Job::Fetch(call) => self.take(call),
+                Job::Relay(_) => self.unexpected.borrow_mut().push("a request of a wasi:http component is not answered in cases".into()),
+            }
         }
+    }
+
+    fn take(&self, call: Fetch) {
+        let answer = self.answer(&call);
+        let (upstream, method, path) = (call.upstream, call.method, call.path.to_string());
+        self.asked.borrow_mut().push(Asked { upstream, method, path, headers: call.headers, body: call.body });
+        // A guest that is gone does not want it any more.
+        let _ = call.answer.send(answer);
     }
 
     fn answer(&self, call: &Fetch) -> Result<Fetched, FetchError> {
