@@ -22,11 +22,12 @@ pub mod keep;
 mod kept;
 mod layout;
 mod pull;
+mod push;
 
 pub use artifact::{Artifact, Credentials};
 pub use kept::Kept;
-
-use pull::PullError;
+pub use pull::PullError;
+pub use push::push;
 
 /// The largest component that is taken: what may be uploaded, too.
 const LARGEST: usize = 32 << 20;

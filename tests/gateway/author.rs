@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use gatehouse_tests::{
-    Gateway, Origin, Reload,
+    Gateway, Origin, Registry, Reload,
     gateway::{ADMIN_TOKEN, Output, gatehouse_in_time},
     guests,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder in which an author works.
@@ -65,7 +66,7 @@ pub async fn from_nothing(language: &str) {
     desk.put("token", ADMIN_TOKEN);
     let admin = format!("http://{}", gateway.listener("admin"));
     let push = ["push", "acme-hello", component, "--admin", &admin, "--admin-token-file", "token"];
-    desk.done(&push, &["acme-hello version 1 is ready"]).await;
+    desk.done(&push, &["acme-hello version 1 "]).await;
     let reloaded = gateway.reload(&routed(&origin, "good day")).await;
     assert!(matches!(reloaded, Reload::Applied(_)), "{}", gateway.log());
 
@@ -242,4 +243,59 @@ async fn a_trap_is_told_with_file_and_line_in_tests_and_in_the_log_and_not_to_cl
     assert!(!refused.text().contains("lib.rs"), "the author's files are nobody's business: {}", refused.text());
     gateway.wait_for_log("the line", |line| line.contains("plugin trapped") && line.contains("src/lib.rs:14:")).await;
     assert_eq!(gateway.get("/a/b").await.status, 200, "others are served");
+}
+
+#[tokio::test]
+async fn a_component_is_measured_and_compared() {
+    let desk = Desk::new();
+    let component = guests::conformance();
+    let component = component.to_str().expect("paths of tests are text");
+    desk.put("tests.yaml", CASES);
+    let measure = ["bench", component, "--cases", "tests.yaml", "--time", "50ms"];
+    desk.done(&measure, &["instantiation", "calls/s", "p99"]).await;
+    let compared = desk.done(&[&measure[..], &["--against", component, "--json"]].concat(), &[]).await;
+    let compared: Value = serde_json::from_str(&compared).expect("JSON, as asked for");
+    for side in ["this", "against"] {
+        let measured = &compared[side];
+        assert!(measured["calls"].as_u64() > Some(0) && measured["calls_per_second"].as_f64() > Some(0.0), "{compared}");
+        assert!(measured["p50_us"].as_f64() <= measured["p99_us"].as_f64(), "{compared}");
+        assert!(measured["memory"].as_u64() >= Some(65_536) && measured["instantiation_us"].as_f64() > Some(0.0), "{compared}");
+    }
+    assert_eq!(compared["this"]["size"], compared["against"]["size"], "one file is as large as itself");
+    desk.refused(&[&measure[..], &["--config", r#"{"body": "sideways"}"#]].concat(), 1, "body is none, buffered or streamed").await;
+    desk.refused(&[&measure[..], &["--case", "nobody has"]].concat(), 1, "no case of that name").await;
+}
+
+#[tokio::test]
+async fn a_component_is_looked_at() {
+    let desk = Desk::new();
+    let component = guests::conformance();
+    let component = component.to_str().expect("paths of tests are text");
+    let found = desk.done(&["inspect", component], &[]).await;
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["kind"], "a plugin: a step of a chain");
+    assert_eq!(found["needs"]["request_headers"], serde_json::json!(["x-in", "authorization"]));
+    assert_eq!(found["grants"], serde_json::json!(["log", "kv", "jwt", "introspection", "keys", "rate-limit", "http", "metrics"]));
+    assert_eq!((&found["exceeds"], &found["refused"]), (&serde_json::json!([]), &Value::Null));
+    assert!(found["instance"]["memory"].as_u64() >= Some(65_536), "{found}");
+    assert!(found["advice"][0].as_str().is_some_and(|advice| advice.starts_with("grants: [log, kv")), "{found}");
+
+    let refused = desk.done(&["inspect", component, "--config", r#"{"body": "sideways"}"#], &[]).await;
+    let refused: Value = serde_json::from_str(&refused).expect("JSON");
+    assert_eq!(refused["refused"], "body is none, buffered or streamed, not sideways");
+    desk.put("text.wasm", "(component)");
+    desk.refused(&["inspect", "text.wasm"], 1, "text: assemble it first").await;
+}
+
+#[tokio::test]
+async fn a_component_goes_to_a_registry_and_from_there_into_a_gateway() {
+    let (desk, registry, origin) = (Desk::new(), Registry::start().await, Origin::saying("through").await);
+    desk.put("guest.wasm", guests::version("plain", "pushed"));
+    let to = format!("oci://{}", registry.reference("acme/guest:v1"));
+    let said = desk.done(&["push", "guest", "guest.wasm", "--to", &to], &["a gateway takes it as"]).await;
+    let source = said.split('"').nth(1).expect("the reference with its digest is told");
+    assert!(source.starts_with(&registry.reference("acme/guest@sha256:")), "{said}");
+    let gateway = Gateway::start(&super::registries::config(&origin, &format!("\"{source}\""))).await;
+    assert_eq!(gatehouse_tests::rollouts::label(&gateway.get("/").await), "pushed");
+    desk.refused(&["push", "guest", "guest.wasm", "--to", "acme/guest"], 2, "want oci://HOST/NAME:TAG").await;
 }

@@ -64,7 +64,8 @@ pub fn run(plan: &Plan, builder: &Builder) -> Result<Report, TestError> {
     Ok(Report { outcomes })
 }
 
-fn read(path: &Path) -> Result<Cases, TestError> {
+/// The cases of a file.
+pub fn read(path: &Path) -> Result<Cases, TestError> {
     let text = std::fs::read_to_string(path).map_err(|error| TestError::Read(path.to_owned(), error))?;
     config::read(Source::new(path.display().to_string(), text)).map_err(TestError::Cases)
 }

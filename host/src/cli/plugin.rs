@@ -14,13 +14,14 @@ use crate::admin::client::Content;
 use crate::author::componentize::componentize;
 use crate::config::units::{Percent, Period};
 use crate::rollout::signature::{self, Signer};
-use crate::rollout::upload::inspect;
 
-use super::check;
 use super::remote::{self, AdminArgs};
 
+mod bench;
 mod build;
+mod inspect;
 mod new;
+mod push;
 mod test;
 
 /// What to do with plugins.
@@ -32,11 +33,6 @@ pub enum PluginCommand {
     Build(build::BuildArgs),
     /// Play cases through a component, in the gateway's own code; exit 0, 1 if any failed, 2 if they could not be played
     Test(test::TestArgs),
-    /// Look at a component without a gateway: what it imports and asks to see
-    Inspect {
-        /// The component
-        file: PathBuf,
-    },
     /// Make a component of the core module that a compiler of C, Go or another language made
     Componentize {
         /// The module
@@ -44,10 +40,14 @@ pub enum PluginCommand {
         /// Where the component goes
         component: PathBuf,
     },
+    /// Measure what calls, instances and memory of a component cost, and compare with another build
+    Bench(bench::BenchArgs),
+    /// Look at a component without a gateway: what it is, imports, asks to see, and takes
+    Inspect(inspect::InspectArgs),
     /// Sign a component: the signature goes into FILE.sig, from where `push` and the gateway take it
     Sign(SignArgs),
-    /// Bring a component in as a new version, which serves nobody yet
-    Push(PushArgs),
+    /// Bring a component in as a new version, which serves nobody yet; or into a registry
+    Push(push::PushArgs),
     /// Show all plugins, or one with its versions
     List(ListArgs),
     /// Try a version on some callers or on copies of requests, or make it the stable one
@@ -68,17 +68,6 @@ pub struct SignArgs {
     /// Make a key first, into this file
     #[arg(long, value_name = "FILE", conflicts_with = "key", required_unless_present = "key")]
     new_key: Option<PathBuf>,
-}
-
-/// A component to be brought in.
-#[derive(Args)]
-pub struct PushArgs {
-    /// The plugin
-    name: String,
-    /// The component
-    file: PathBuf,
-    #[command(flatten)]
-    admin: AdminArgs,
 }
 
 /// What to show.
@@ -144,21 +133,15 @@ pub fn run(command: PluginCommand) -> ExitCode {
         PluginCommand::New(arguments) => new::run(&arguments),
         PluginCommand::Build(arguments) => build::run(&arguments),
         PluginCommand::Test(arguments) => return test::run(&arguments),
-        PluginCommand::Inspect { file } => inspected(&file),
         PluginCommand::Componentize { module, component } => made(&module, &component),
+        PluginCommand::Bench(arguments) => bench::run(&arguments),
+        PluginCommand::Inspect(arguments) => inspect::run(&arguments),
         PluginCommand::Sign(arguments) => sign(&arguments),
-        PluginCommand::Push(arguments) => push(&arguments),
+        PluginCommand::Push(arguments) => push::run(&arguments),
         PluginCommand::List(arguments) => list(&arguments),
         PluginCommand::Rollout(arguments) => roll_out(&arguments),
         PluginCommand::Rollback(arguments) => send(&arguments.admin, Method::POST, &path(&arguments.name, "/rollback"), Content::None),
     })
-}
-
-fn inspected(file: &Path) -> Result<String, String> {
-    let bytes = read(file)?;
-    let builder = check::builder(None).map_err(|_| "this machine cannot run plugins")?;
-    let found = inspect(&builder.loader, &bytes).map_err(|error| error.to_string())?;
-    Ok(serde_json::to_string_pretty(&found).unwrap_or_default())
 }
 
 fn made(module: &Path, component: &Path) -> Result<String, String> {
@@ -189,34 +172,6 @@ fn new_key(path: &Path) -> Result<Signer, String> {
     let written = file.and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(signer)
-}
-
-fn push(arguments: &PushArgs) -> Result<String, String> {
-    let signature = signature::read_beside(&arguments.file).map_err(|error| error.to_string())?;
-    let content = Content::Component(read(&arguments.file)?, signature);
-    let version = arguments.admin.client()?.send(Method::POST, &path(&arguments.name, "/versions"), content);
-    let version = version.map_err(|error| error.to_string())?;
-    let imports = texts(&version["imports"]);
-    let serves = serving_now(&arguments.admin, &arguments.name) == version["version"].as_u64();
-    let next = match serves {
-        true => "serves already",
-        false => "is ready; it serves nobody until it is rolled out:",
-    };
-    let command =
-        if serves { String::new() } else { format!("  gatehouse plugin rollout {} {} --weight 5\n", arguments.name, version["version"]) };
-    Ok(format!(
-        "{name} version {number} {next}\n{command}sha256 {sha256}\nimports {imports}",
-        name = arguments.name,
-        number = version["version"],
-        sha256 = version["sha256"].as_str().unwrap_or_default(),
-        imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") },
-    ))
-}
-
-/// The version that serves, if that can be had.
-fn serving_now(admin: &AdminArgs, name: &str) -> Option<u64> {
-    let view = admin.client().ok()?.send(Method::GET, &path(name, ""), Content::None).ok()?;
-    view["stable"]["version"].as_u64()
 }
 
 fn list(arguments: &ListArgs) -> Result<String, String> {
@@ -331,8 +286,4 @@ fn ended(ended: &Value) -> String {
 
 fn millis(value: &Value) -> String {
     value.as_f64().map_or_else(|| "unknown".to_owned(), |millis| format!("{millis:.1} ms"))
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }

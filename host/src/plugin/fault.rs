@@ -149,26 +149,22 @@ const RUST_LIBRARY: &str = "/rustc/";
 /// The innermost frames, with file and line where the component brought them. What a panic goes through before it traps
 /// says nothing of its cause, so the language's own library is left out if there is anything else.
 fn frames(backtrace: &wasmtime::WasmBacktrace) -> String {
-    let all: Vec<String> = backtrace.frames().iter().flat_map(frame_places).collect();
-    let is_authors = |place: &&String| place.ends_with(')') && !place.contains(RUST_LIBRARY);
-    let mut authors = all.iter().filter(is_authors).peekable();
-    let shown: Vec<&str> = match authors.peek() {
-        Some(_) => authors.take(SHOWN_FRAMES).map(String::as_str).collect(),
-        None => all.iter().take(SHOWN_FRAMES).map(String::as_str).collect(),
-    };
-    shown.join(" < ")
-}
-
-/// Functions that were inlined are places of their own, the inner ones first.
-fn frame_places(frame: &wasmtime::FrameInfo) -> Vec<String> {
-    let places: Vec<String> = frame.symbols().iter().filter_map(place).collect();
-    match (places.is_empty(), frame.func_name()) {
-        (false, _) => places,
-        (true, Some(name)) => vec![demangled(name)],
-        (true, None) => vec![format!("function {}", frame.func_index())],
+    let places: Vec<String> = backtrace.frames().iter().flat_map(|frame| frame.symbols()).filter_map(place).collect();
+    let authors: Vec<&str> = places.iter().map(String::as_str).filter(|place| !place.contains(RUST_LIBRARY)).take(SHOWN_FRAMES).collect();
+    match authors.is_empty() {
+        false => authors.join(" < "),
+        true => backtrace.frames().iter().take(SHOWN_FRAMES).map(function).collect::<Vec<_>>().join(" < "),
     }
 }
 
+fn function(frame: &wasmtime::FrameInfo) -> String {
+    match frame.func_name() {
+        Some(name) => demangled(name),
+        None => format!("function {}", frame.func_index()),
+    }
+}
+
+/// One function of a frame; those that were inlined are places of their own, the inner ones first.
 fn place(symbol: &wasmtime::FrameSymbol) -> Option<String> {
     let (file, line) = (symbol.file()?, symbol.line()?);
     let at = match symbol.column() {

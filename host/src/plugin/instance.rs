@@ -142,6 +142,12 @@ impl Instance {
         (self.end(), outcome)
     }
 
+    /// Bytes of memory and elements of tables that it has.
+    pub(super) fn extent(&self) -> (usize, usize) {
+        let memory = &self.store.data().memory;
+        (memory.memory(), memory.table_elements())
+    }
+
     /// Whether it may serve another request: young, small and unused enough.
     pub fn is_fit(&self) -> bool {
         self.calls_left > 0

@@ -22,7 +22,7 @@ use super::inspect::{self, Malformed};
 use super::maker::Maker;
 use super::proxy_wasm::{self, Commons, Program};
 use super::state::HostState;
-use super::usage::{Code, Indexes, Parts, Shared, Usage};
+use super::usage::{Birth, Code, Indexes, Parts, Shared, Usage};
 use super::{Capability, Grants, Isolation, Kind, Limits, section, wasi, wasi_http};
 
 /// Interfaces with calls that wait for the network.
@@ -259,6 +259,11 @@ impl Loader {
         if let Err(refusal) = wait_for(usage.warm()) {
             tracing::warn!(plugin = %usage.plugin.name, version = %usage.plugin.version, %refusal, "no instances made ahead");
         }
+    }
+
+    /// Makes an instance that nobody calls, to see what that takes. Blocks as `usage` does.
+    pub fn birth(&self, usage: &Usage) -> Result<Birth, Refusal> {
+        wait_for(usage.birth())
     }
 
     /// The JSON Schema of the component's configuration, if it has one: in a section, or else by its own word. Blocks as

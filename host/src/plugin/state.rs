@@ -229,6 +229,11 @@ impl MemoryLimiter {
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
+
+    /// Elements of tables it has now.
+    pub(super) fn table_elements(&self) -> usize {
+        self.table_elements
+    }
 }
 
 impl ResourceLimiter for MemoryLimiter {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use super::instance::Instance;
 use super::load::Artifact;
 use super::maker::Maker;
 use super::proxy_wasm::{Guest, Program};
-use super::state::HostState;
+use super::state::{HostState, thread_cpu_time};
 use super::tally::Tally;
 use super::wasi_http::Linked;
 use super::{Grants, Isolation, Limits, Needs};
@@ -107,7 +108,29 @@ pub(super) struct Parts {
     pub(super) artifact: Arc<Artifact>,
 }
 
+/// What it takes to make an instance: instantiated and configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Birth {
+    /// Elapsed time.
+    pub took: Duration,
+    /// CPU time.
+    pub cpu: Duration,
+    /// Bytes of memory it has then.
+    pub memory: usize,
+    /// Elements of tables.
+    pub table_elements: usize,
+}
+
 impl Usage {
+    /// Makes an instance that nobody calls, to see what that takes.
+    pub(super) async fn birth(&self) -> Result<Birth, Fault> {
+        let (began, cpu) = (Instant::now(), thread_cpu_time());
+        let (instance, _) = Instance::make(self, self.first_permit()?).await?;
+        let (took, cpu) = (began.elapsed(), Duration::from_nanos(thread_cpu_time().saturating_sub(cpu)));
+        let (memory, table_elements) = instance.extent();
+        Ok(Birth { took, cpu, memory, table_elements })
+    }
+
     /// Configures a first instance to learn what the plugin needs, and lets it go: it was made before its needs were known.
     pub(super) async fn new(parts: Parts) -> Result<Arc<Self>, Fault> {
         let mut usage = Self::from_parts(parts);

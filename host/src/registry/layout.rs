@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::LARGEST;
 
 /// The types of layers that are components.
-const COMPONENTS: [&str; 3] =
+pub const COMPONENTS: [&str; 3] =
     ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm", "application/vnd.module.wasm.content.layer.v1+wasm"];
 
 /// Why an artifact is none that can be used.
@@ -51,7 +51,7 @@ pub fn component(manifest: &OciManifest) -> Result<&OciDescriptor, Misfit> {
 }
 
 /// The annotation of a manifest with the signature of its component: what is in `FILE.sig` beside a file.
-const SIGNATURE: &str = "dev.gatehouse.signature";
+pub const SIGNATURE: &str = "dev.gatehouse.signature";
 
 /// The signature of the component, if there is one.
 pub fn signature(manifest: &OciManifest) -> Option<String> {

@@ -82,7 +82,7 @@ async fn look(artifact: &Artifact, known: Option<&str>) -> Result<Option<Found>,
 }
 
 /// A client for one look: its connections belong to the runtime that makes it.
-fn client(artifact: &Artifact) -> Result<Client, PullError> {
+pub(super) fn client(artifact: &Artifact) -> Result<Client, PullError> {
     static PROVIDER: Once = Once::new();
     // The library's HTTP client takes the cryptography that the process has installed. Somebody else may have done so.
     PROVIDER.call_once(|| drop(rustls::crypto::aws_lc_rs::default_provider().install_default()));
@@ -104,7 +104,7 @@ fn trusted(artifact: &Artifact) -> Vec<Certificate> {
     authorities.map(|der| Certificate { encoding: CertificateEncoding::Der, data: der.clone() }).collect()
 }
 
-fn auth(artifact: &Artifact) -> Result<RegistryAuth, PullError> {
+pub(super) fn auth(artifact: &Artifact) -> Result<RegistryAuth, PullError> {
     let Some(credentials) = &artifact.credentials else { return Ok(RegistryAuth::Anonymous) };
     let password = String::from_utf8(credentials.password.0.clone());
     let password = password.map_err(|_| PullError::Machine("the password is not UTF-8".into()))?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::text::Sha256;
 use crate::plugin::load::{Artifact, UsageSpec};
 use crate::plugin::{BodyMode, Grants, Isolation, Limits, Loader, Needs, Refusal};
 
@@ -87,29 +86,6 @@ fn version(artifact: &Artifact, signed: Signed) -> Version {
         signature: signed.signature,
         created: now(),
     }
-}
-
-/// What a component is, before any gateway has it.
-#[derive(Debug, Serialize)]
-pub struct Inspected {
-    /// Its digest.
-    pub sha256: Sha256,
-    /// What it is, and where it can be used.
-    pub kind: &'static str,
-    /// Its size in bytes.
-    pub size: usize,
-    /// The capabilities and other interfaces that it imports.
-    pub imports: Vec<String>,
-    /// What it asks to see with an empty configuration; none if it takes no empty one.
-    pub needs: Option<Needed>,
-}
-
-/// Looks at a component as an upload does, and keeps nothing. Blocks.
-pub fn inspect(loader: &Loader, bytes: &[u8]) -> Result<Inspected, RolloutError> {
-    let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
-    let needs = alone(loader, "inspected", &artifact)?;
-    let kind = artifact.kind.describe();
-    Ok(Inspected { sha256: artifact.digest.into(), kind, size: artifact.size, imports: artifact.imports.clone(), needs })
 }
 
 /// Configures it with everything that is in use, so that no route can be surprised by it.

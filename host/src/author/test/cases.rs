@@ -1,4 +1,4 @@
-//! The file of cases: what is sent, what is there beside the plugin, and what is expected of it.
+//! The file of cases: what is sent and what is there beside the plugin; what is expected of it is in [`expect`].
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,14 @@ use serde_json::Value;
 use crate::config::document::{Grant, Isolation, OnError, PluginLimits};
 use crate::config::units::Period;
 
+pub mod expect;
+pub mod values;
+
+pub use expect::{Answered, Call, Expect, Sent};
+pub use values::{Content, Expected, Lines, Text};
+
 /// A file of cases.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cases {
     /// How the plugin is declared, as in `plugins` of the gateway's configuration.
@@ -41,7 +47,7 @@ pub struct Declared {
 }
 
 /// One case: a request, or several one after the other.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// What it shows.
@@ -242,137 +248,6 @@ pub struct Upstream {
     pub chunks: Vec<Content>,
 }
 
-/// What is expected. What is not said is not looked at.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Expect {
-    /// The request goes on, and the upstream gets this.
-    pub next: Option<Sent>,
-    /// The plugin answers this in the upstream's place.
-    pub respond: Option<Answered>,
-    /// The client gets this in the end.
-    pub response: Option<Answered>,
-    /// The plugin faults, and this is part of what is said of it.
-    pub fault: Option<String>,
-    /// The configuration is refused, and this is part of what is said of it.
-    pub refused: Option<String>,
-    /// Parts of lines that are logged, in this order.
-    pub logs: Vec<String>,
-    /// The plugin's own metrics after the request, by their published names without `gatehouse_plugin_` and the label
-    /// `plugin`: `seen_total{kind="a"}`.
-    pub metrics: BTreeMap<String, f64>,
-    /// What is in `kv` after the request; null for what is not there.
-    pub kv: BTreeMap<String, Option<Text>>,
-    /// The calls to upstreams that the plugin made, all of them in order.
-    pub http: Option<Vec<Call>>,
-    /// Who the client is after the plugin.
-    pub client: Option<String>,
-}
-
-/// A request on its way.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sent {
-    /// Its method.
-    pub method: Option<String>,
-    /// Its path and query.
-    pub path: Option<String>,
-    /// Its headers; null for those that must not be there.
-    pub headers: BTreeMap<String, Option<Lines>>,
-    /// Its body.
-    pub body: Option<Expected>,
-}
-
-/// A response.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Answered {
-    /// Its status.
-    pub status: Option<u16>,
-    /// Its headers; null for those that must not be there.
-    pub headers: BTreeMap<String, Option<Lines>>,
-    /// Its body.
-    pub body: Option<Expected>,
-}
-
-/// A call to an upstream.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Call {
-    /// The upstream.
-    pub upstream: String,
-    /// Its method.
-    #[serde(default)]
-    pub method: Option<String>,
-    /// Its path and query.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Its headers; null for those that must not be there.
-    #[serde(default)]
-    pub headers: BTreeMap<String, Option<Lines>>,
-    /// Its body.
-    #[serde(default)]
-    pub body: Option<Expected>,
-}
-
-/// Bytes: text as it is, JSON, or base64.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Content {
-    /// Text.
-    Text(Text),
-    /// A JSON value.
-    Json {
-        /// The value.
-        json: Value,
-    },
-    /// Bytes.
-    Base64 {
-        /// In base64.
-        base64: String,
-    },
-}
-
-/// What bytes are to be.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Expected {
-    /// A part of it.
-    Contains {
-        /// The part.
-        contains: String,
-    },
-    /// All of it. JSON may be written in any way.
-    Content(Content),
-}
-
-/// The lines of a header, or one of them.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Lines {
-    /// One line.
-    One(Text),
-    /// One, in base64.
-    Base64 {
-        /// In base64.
-        base64: String,
-    },
-    /// Several.
-    Many(Vec<Text>),
-}
-
-/// Text. A number or a truth value is text as well: `x-limit: 5` needs no quotes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Text {
-    /// Text.
-    Text(String),
-    /// A number.
-    Number(serde_json::Number),
-    /// True or false.
-    Truth(bool),
-}
-
 fn ok() -> u16 {
     200
 }
@@ -421,15 +296,5 @@ impl Case {
             .iter()
             .map(|step| Turn { request: &step.request, upstream: &step.upstream, after: step.after, expect: &step.expect })
             .collect()
-    }
-}
-
-impl std::fmt::Display for Text {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Text::Text(text) => f.write_str(text),
-            Text::Number(number) => number.fmt(f),
-            Text::Truth(truth) => truth.fmt(f),
-        }
     }
 }

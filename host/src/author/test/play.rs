@@ -13,6 +13,7 @@ use crate::caller::{Caller, Stated};
 use crate::chain::{Chain, Tools, Traveller, reply_response};
 use crate::error::Error;
 use crate::limit::Clock;
+use crate::plugin::capability::http::FetchSender;
 use crate::plugin::meter::{Cost, Meter};
 use crate::plugin::pool::Pools;
 use crate::plugin::{Call, Services};
@@ -79,13 +80,23 @@ pub fn all(world: &World, case: &Case) -> Outcome {
     runtime.block_on(turns(world, case))
 }
 
+/// Beside the upstreams that the plugin may call.
 async fn turns(world: &World, case: &Case) -> Outcome {
-    let (pools, mut clock, turns) = (Rc::<Pools>::default(), Clock::start(), case.turns());
+    let (fetch, calls) = mpsc::unbounded_channel();
+    let upstreams = Upstreams::new(&world.answers);
+    tokio::select! {
+        outcome = turn_by_turn(world, case, &upstreams, fetch) => outcome,
+        () = upstreams.serve(calls) => Outcome::failed(vec!["the plugin's calls came to an end before the request".into()]),
+    }
+}
+
+async fn turn_by_turn(world: &World, case: &Case, upstreams: &Upstreams<'_>, fetch: FetchSender) -> Outcome {
+    let (pools, mut clock, turns) = (Pools::new(fetch.clone()), Clock::start(), case.turns());
     let mut outcome = Outcome::default();
     for (place, turn) in turns.iter().enumerate() {
         clock = clock.moved_on(turn.after.map_or_else(Default::default, Into::into));
         let logged = capture::so_far().len();
-        let differences = match one(world, turn, &pools, clock).await {
+        let differences = match one(world, turn, &pools, world.services(clock, fetch.clone()), upstreams).await {
             Err(error) => vec![error],
             Ok((played, unexpected)) => {
                 outcome.costs.extend_from_slice(&played.costs);
@@ -102,21 +113,21 @@ async fn turns(world: &World, case: &Case) -> Outcome {
     outcome
 }
 
-/// Plays one request beside the upstreams that the plugin may call.
-async fn one(world: &World, turn: &Turn<'_>, pools: &Rc<Pools>, clock: Clock) -> Result<(Played, Vec<String>), String> {
-    let (fetch, calls) = mpsc::unbounded_channel();
-    let upstreams = Upstreams::new(&world.answers);
-    let services = world.services(clock, fetch);
-    let played = tokio::select! {
-        played = play(world, turn, pools, services) => played,
-        () = upstreams.serve(calls) => Err("the plugin's calls came to an end before the request".into()),
-    };
-    let mut played = played?;
+/// What came of one request, and the calls of it that the case does not know.
+async fn one(
+    world: &World,
+    turn: &Turn<'_>,
+    pools: &Rc<Pools>,
+    services: Arc<Services>,
+    upstreams: &Upstreams<'_>,
+) -> Result<(Played, Vec<String>), String> {
+    let mut played = play(world, turn, pools, services).await?;
     played.asked = upstreams.asked.take();
     Ok((played, upstreams.unexpected.take()))
 }
 
-async fn play(world: &World, turn: &Turn<'_>, pools: &Rc<Pools>, services: Arc<Services>) -> Result<Played, String> {
+/// Plays one request.
+pub async fn play(world: &World, turn: &Turn<'_>, pools: &Rc<Pools>, services: Arc<Services>) -> Result<Played, String> {
     let chain = &world.snapshot.routes[0].chain;
     let tools = Tools { pools, metrics: &world.worker };
     let (mut traveller, meter) = traveller(turn.request, services, &world.tokens)?;
@@ -139,15 +150,20 @@ async fn play(world: &World, turn: &Turn<'_>, pools: &Rc<Pools>, services: Arc<S
     })
 }
 
-struct Way {
-    sent: Option<Sent>,
-    responded: bool,
-    response: Response<Body>,
-    from_gateway: bool,
+/// A request at its farthest point.
+pub struct Way {
+    /// What the upstream got; None where it was not asked.
+    pub sent: Option<Sent>,
+    /// Whether the plugin answered.
+    pub responded: bool,
+    /// What goes back.
+    pub response: Response<Body>,
+    /// Whether the gateway made that.
+    pub from_gateway: bool,
 }
 
 /// To the upstream, or to what ended the request before.
-async fn forward(chain: &Chain, traveller: &mut Traveller, tools: &Tools<'_>, upstream: &Upstream) -> Result<Way, String> {
+pub async fn forward(chain: &Chain, traveller: &mut Traveller, tools: &Tools<'_>, upstream: &Upstream) -> Result<Way, String> {
     match chain.forward(traveller, tools).await {
         Ok(Some(reply)) => return Ok(Way { sent: None, responded: true, response: reply_response(reply), from_gateway: false }),
         Err(error) => return Ok(stopped(traveller, error)),
@@ -176,7 +192,8 @@ fn sent(traveller: &mut Traveller, body: Bytes) -> Sent {
 
 // === what a case says, as HTTP ===
 
-fn traveller(request: &Request, services: Arc<Services>, tokens: &BTreeMap<String, String>) -> Result<(Traveller, Meter), String> {
+/// A request of a case, about to enter the chain.
+pub fn traveller(request: &Request, services: Arc<Services>, tokens: &BTreeMap<String, String>) -> Result<(Traveller, Meter), String> {
     let mut made = http::Request::new(());
     *made.method_mut() = Method::from_bytes(request.method.as_bytes()).map_err(|_| format!("{:?} is no method", request.method))?;
     let path = with_tokens(&request.path, tokens)?;
