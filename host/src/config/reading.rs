@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        refused("names: {a: [1,", "cases.yaml:1:");
+        refused("names: {a: [1, }\n", "cases.yaml:1:");
         refused("name: {}", "cases.yaml:1:1");
         refused("names:\n  a: [1, x]\n", "cases.yaml:2:10");
     }
