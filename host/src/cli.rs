@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::RouteArg;
 use crate::config::units::{Period, Size};
+use crate::config::{RouteArg, Stock};
 use crate::plugin::builtin;
 use crate::plugin::compile::confined;
 use crate::plugin::engine::Tier;
@@ -136,7 +136,7 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(arguments) => run::run(arguments),
-        Command::Check { path } => check::run(&path, &builtin_names(), check::plugins),
+        Command::Check { path } => check::run(&path, &stock(), check::plugins),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => change::diff(&arguments),
         Command::Apply(arguments) => change::apply(&arguments),
@@ -153,7 +153,7 @@ fn engine(name: &str) -> Result<Tier, String> {
     Tier::ALL.into_iter().find(|tier| tier.name() == name).ok_or_else(|| "contract, foreign or proxy-wasm".into())
 }
 
-/// The plugins that need no entry in a configuration.
-pub fn builtin_names() -> Vec<&'static str> {
-    builtin::BUILTINS.iter().map(|(name, _)| *name).collect()
+/// The plugins that need no entry in a configuration, as far as is known without a gateway.
+pub fn stock() -> Stock {
+    Stock { built_ins: builtin::BUILTINS.iter().map(|(name, _)| *name).collect(), uploaded: None }
 }

@@ -13,6 +13,7 @@ mod problem;
 mod reading;
 mod schema;
 mod source;
+mod stock;
 pub mod text;
 pub mod units;
 mod yaml;
@@ -31,6 +32,7 @@ pub use problem::{Code, Problem, Problems};
 pub use reading::read;
 pub use schema::schema;
 pub use source::{RouteArg, Source, Sources};
+pub use stock::Stock;
 
 /// A document that passed every check that needs no plugin.
 #[derive(Debug, Clone)]
@@ -55,26 +57,26 @@ pub struct Reviewed {
 
 /// Reads and checks a file, or every `*.yaml` and `*.yml` of a folder as one document.
 ///
-/// `built_ins` are the names of the plugins that need no entry in the document.
+/// `stock` is what needs no entry in the document.
 ///
 /// # Errors
 /// Everything that is wrong with it, at once.
-pub fn load(path: &Path, built_ins: &[&str]) -> Result<Loaded, Problems> {
-    review(path, built_ins).whole()
+pub fn load(path: &Path, stock: &Stock) -> Result<Loaded, Problems> {
+    review(path, stock).whole()
 }
 
 /// Checks texts that came from somewhere other than a file, as `load` does.
 ///
 /// # Errors
 /// Everything that is wrong with them, at once.
-pub fn load_sources(sources: Sources, built_ins: &[&str]) -> Result<Loaded, Problems> {
-    check::review(sources, &Arc::default(), built_ins).whole()
+pub fn load_sources(sources: Sources, stock: &Stock) -> Result<Loaded, Problems> {
+    check::review(sources, &Arc::default(), stock).whole()
 }
 
 /// Reads and checks as `load` does, and hands on what is healthy even if not all is.
-pub fn review(path: &Path, built_ins: &[&str]) -> Reviewed {
+pub fn review(path: &Path, stock: &Stock) -> Reviewed {
     match source::read_path(path) {
-        Ok(sources) => check::review(sources, &Arc::default(), built_ins),
+        Ok(sources) => check::review(sources, &Arc::default(), stock),
         Err(problems) => Reviewed { loaded: None, problems },
     }
 }

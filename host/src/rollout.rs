@@ -31,7 +31,7 @@ pub mod view;
 
 pub use error::RolloutError;
 pub use seat::{Candidate, Lineup, Part, Seat, Share, Turn};
-pub use upload::{Needed, Uploaded};
+pub use upload::{Needed, Upload, Uploaded};
 
 use comparison::Comparison;
 use record::{Outcome, Record, Source, Terms};
@@ -137,6 +137,12 @@ impl Rollouts {
             candidate: record.candidate.as_ref().and_then(|terms| trying(record, terms, comparison.as_ref())),
             generation: *generation,
         }
+    }
+
+    /// The plugins of which a version serves though no configuration declares one.
+    pub fn serving(&self) -> Vec<String> {
+        let plugins = self.plugins.lock();
+        plugins.iter().filter(|(_, managed)| chosen(&managed.record, None).is_some()).map(|(name, _)| name.clone()).collect()
     }
 
     /// The bytes of a version.

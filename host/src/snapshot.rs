@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::chain::Chain;
 use crate::identity::{Clients, Introspection, Issuers};
-use crate::plugin::Usage;
 use crate::plugin::load::UsageSpec;
+use crate::plugin::{Grants, Usage};
 use crate::rollout::signature::Signatures;
 use crate::rollout::{Seat, Standings};
 use crate::route::Router;
@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub traces: Option<traces::Settings>,
     /// Which plugins have to be signed.
     pub signatures: Signatures,
+    /// What the plugins that it declares may call.
+    pub grants: Arc<HashMap<String, Grants>>,
     /// What stood for its plugins when it was built.
     pub standings: Standings,
     /// Where versions of plugins take their turns: held by the steps that point there.

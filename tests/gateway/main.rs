@@ -67,6 +67,7 @@ mod token_attacks;
 mod traces;
 mod traffic;
 mod upgrades;
+mod uploads;
 mod upstream_http2;
 mod upstream_tls;
 mod wasi;

@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(2);
 const SHOWN: usize = 1000;
 /// The longest that anybody may wait for them.
 const LONGEST: Duration = Duration::from_secs(60);
+/// How long somebody waits who does not say how long.
+const USUAL: Duration = Duration::from_secs(10);
 
 /// How a change is to be made.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -33,9 +35,22 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct How {
     /// Check and build all of it, and change nothing.
     pub dry_run: bool,
-    /// Answer once every worker has the new revision in hand, or after this time, at most 60s.
-    pub wait: Option<Period>,
+    /// Answer once every worker has the new revision in hand, or after this time, at most 60s; `true` is 10s.
+    pub wait: Option<Patience>,
 }
+
+/// How a change that makes no revision is to be made.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wait {
+    /// Answer once every worker has in hand what serves now, or after this time, at most 60s; `true` is 10s.
+    pub wait: Option<Patience>,
+}
+
+/// The longest that an answer waits for workers: a time, or `true`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Patience(Duration);
 
 /// What came of a change.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -94,7 +109,7 @@ impl Order {
         let Applied { revision, mut changes, warnings } =
             self.admin.changer.apply(wish).await.map_err(|refused| problem(refused, &self.sent))?;
         if let Some(wait) = self.how.wait.filter(|_| !self.how.dry_run) {
-            wait_for_workers(&self.admin, revision, Duration::from(wait).min(LONGEST)).await;
+            wait_for_workers(&self.admin, revision, wait).await;
         }
         let warnings = warnings.iter().map(|warning| Invalid::of(warning, &self.sent)).collect();
         let (total, workers) = (changes.len(), workers(&self.admin, revision));
@@ -140,8 +155,16 @@ fn problem(refused: Refused, sent: &str) -> Problem {
     }
 }
 
-async fn wait_for_workers(admin: &Admin, revision: u64, most: Duration) {
-    let until = Instant::now() + most;
+/// Does something that changes no resource, in one queue with all that does: whoever would come to need what goes away
+/// comes before or after it.
+pub async fn in_turn(admin: &Admin, act: impl FnOnce(&State) -> Result<(), Problem> + Send + 'static) -> Result<(), Problem> {
+    let plan = Box::new(move |state: &State| act(state).map(|()| Vec::new()));
+    let wish = Wish { by: String::new(), action: String::new(), dry_run: false, plan };
+    admin.changer.apply(wish).await.map(drop).map_err(|refused| problem(refused, ""))
+}
+
+async fn wait_for_workers(admin: &Admin, revision: u64, Patience(most): Patience) {
+    let until = Instant::now() + most.min(LONGEST);
     while workers(admin, revision).serving < admin.workers.len() && Instant::now() < until {
         tokio::time::sleep(LOOK).await;
     }
@@ -149,6 +172,40 @@ async fn wait_for_workers(admin: &Admin, revision: u64, most: Duration) {
 
 fn workers(admin: &Admin, revision: u64) -> Workers {
     Workers { serving: admin.workers.iter().filter(|pinned| pinned.get() >= revision).count(), of: admin.workers.len() }
+}
+
+impl Wait {
+    /// Waits, if that is wished, until all workers have in hand what serves now.
+    pub async fn for_workers(&self, admin: &Admin) {
+        if let Some(patience) = self.wait {
+            wait_for_workers(admin, admin.current.load().revision, patience).await;
+        }
+    }
+}
+
+impl TryFrom<String> for Patience {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "true" => Ok(Self(USUAL)),
+            "false" => Ok(Self(Duration::ZERO)),
+            time => match time.parse::<Period>() {
+                Ok(period) => Ok(Self(period.into())),
+                Err(reason) => Err(format!("wait is {text:?} ({reason}), want a duration such as 5s, or true")),
+            },
+        }
+    }
+}
+
+impl JsonSchema for Patience {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Patience".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"anyOf": [{"type": "boolean"}, generator.subschema_for::<Period>()]})
+    }
 }
 
 impl Answer for Written {

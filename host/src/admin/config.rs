@@ -7,15 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Admin;
 use super::change::{How, Order, Outcome, check_seen};
 use super::content::{Json, Tagged, Unchecked};
 use super::operation::{Call, Operation};
 use super::problem::{Invalid, Problem};
 use super::scope::Scope;
-use crate::cli::builtin_names;
 use crate::config::document::{Client, Document, Issuer, Route, Upstream};
 use crate::config::{self, Item, Kind, Made, Problems};
-use crate::gateway::resources::Resources;
 
 /// The largest configuration that is taken at once.
 const LARGEST: u64 = 128 << 20;
@@ -61,10 +60,10 @@ pub fn operations() -> Vec<Operation> {
 }
 
 async fn show(call: Call<Part>) -> Result<Tagged<Json<ShownConfig>>, Problem> {
-    let (resources, all) = (Arc::clone(&call.admin.resources), call.query.all);
-    let revision = call.admin.current.load().revision;
+    let (admin, all) = (Arc::clone(&call.admin), call.query.all);
+    let revision = admin.current.load().revision;
     super::blocking(move || {
-        let value = if all { whole(&resources)? } else { made(&resources.made()) };
+        let value = if all { whole(&admin)? } else { made(&admin.resources.made()) };
         Ok(Tagged { tag: tag(revision), answer: Json(ShownConfig(value)) })
     })
     .await
@@ -95,9 +94,9 @@ fn made(made: &Made) -> Value {
     Value::Object(sections.collect())
 }
 
-fn whole(resources: &Resources) -> Result<Value, Problem> {
-    let declared = resources.declared().map_err(Problem::unavailable)?;
-    let loaded = declared.with(&resources.made(), &builtin_names());
+fn whole(admin: &Admin) -> Result<Value, Problem> {
+    let declared = admin.resources.declared().map_err(Problem::unavailable)?;
+    let loaded = declared.with(&admin.resources.made(), &admin.builder.stock());
     let loaded = loaded.map_err(|problems| Problem::internal(format!("What serves cannot be put together again: {problems}.")))?;
     Ok(serde_json::to_value::<Document>(loaded.document).expect("a document is plain data"))
 }

@@ -12,7 +12,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
-use super::content::{Answer, Created, Described, Json, NoContent, NoQuery};
+use super::change::Wait;
+use super::content::{Answer, Created, Described, Json, NoContent};
 use super::operation::{Call, Operation};
 use super::problem::{Invalid, Problem};
 use super::scope::Scope;
@@ -99,7 +100,8 @@ async fn list(call: Call) -> Result<Json<RegisteredList>, Problem> {
     Ok(Json(RegisteredList { items: listed.into_iter().map(registered).collect() }))
 }
 
-async fn put(call: Call<NoQuery, Json<Registration>>) -> Result<Put, Problem> {
+async fn put(call: Call<Wait, Json<Registration>>) -> Result<Put, Problem> {
+    let (wait, admin) = (call.query.clone(), Arc::clone(&call.admin));
     let (upstream, now) = (find(&call.admin, call.name())?, Instant::now());
     let (id, by) = (call.parameter(1).to_owned(), call.by());
     let Json(Registration { url, weight, ttl }) = call.body;
@@ -117,14 +119,16 @@ async fn put(call: Call<NoQuery, Json<Registration>>) -> Result<Put, Problem> {
         is_new
     };
     let registered = Registered { upstream: upstream.name.to_string(), id, url, weight, ttl };
+    wait.for_workers(&admin).await;
     Ok(Put { registered, is_new })
 }
 
-async fn delete(call: Call) -> Result<NoContent, Problem> {
+async fn delete(call: Call<Wait>) -> Result<NoContent, Problem> {
     let (upstream, id) = (find(&call.admin, call.name())?, call.parameter(1));
     match discovered(&upstream)?.source().remove(id) {
         true => {
             tracing::info!(by = call.by(), upstream = %upstream.name, id, "registration removed");
+            call.query.for_workers(&call.admin).await;
             Ok(NoContent)
         }
         false => Err(Problem::not_found(format!("No endpoint {id:?} is registered for the upstream {:?}.", &*upstream.name))),

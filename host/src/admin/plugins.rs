@@ -1,5 +1,7 @@
 //! Plugins: their versions, and what is rolled out to whom.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
@@ -9,12 +11,14 @@ use serde::Serialize;
 
 use crate::config::rules;
 use crate::plugin::inspect::MAX_BYTES;
+use crate::plugin::{Grants, builtin};
 use crate::rollout::record::Terms;
 use crate::rollout::signature::{self, Signed};
 use crate::rollout::view::{PluginView, Summary};
-use crate::rollout::{RolloutError, Uploaded};
+use crate::rollout::{RolloutError, Upload, Uploaded};
 
-use super::content::{Content, Created, Described, Json, NoBody, NoContent, NoQuery, read_whole};
+use super::change::{Wait, in_turn};
+use super::content::{Content, Created, Described, Json, NoBody, NoContent, read_whole};
 use super::operation::{Call, Operation};
 use super::problem::{Invalid, Problem};
 use super::scope::Scope;
@@ -49,6 +53,13 @@ pub fn operations() -> Vec<Operation> {
         .limit(MAX_BYTES as u64),
         Operation::new(
             Method::DELETE,
+            "/v1/plugins/{name}",
+            plugin,
+            "Deletes a plugin with all its versions, if the configuration neither declares it nor has a route that uses it.",
+            remove,
+        ),
+        Operation::new(
+            Method::DELETE,
             "/v1/plugins/{name}/versions/{version}",
             plugin,
             "Deletes a version that neither serves nor served before nor is tried; of a plugin that the configuration does not name, any.",
@@ -80,63 +91,87 @@ async fn show(call: Call) -> Result<Json<PluginView>, Problem> {
     Ok(Json(call.admin.builder.rollouts.view(call.name())?))
 }
 
-async fn upload(call: Call<NoQuery, Component>) -> Result<Created<Uploaded>, Problem> {
+async fn upload(call: Call<Wait, Component>) -> Result<Created<Uploaded>, Problem> {
     let name = call.name().to_owned();
     named(&name)?;
     let signature = call.headers.get(SIGNATURE).map(|value| value.to_str().unwrap_or_default().to_owned());
     let by = call.by();
-    let (admin, bytes) = (call.admin, call.body.0);
-    blocking(move || {
+    let (asked, admin, bytes) = (Arc::clone(&call.admin), call.admin, call.body.0);
+    let uploaded = blocking(move || {
         let builder = &admin.builder;
         let key = admin.current.load().signatures.check(&name, &bytes, signature.as_deref())?;
         let signed = Signed { by: key.map(|key| key.to_string()), signature: signature.filter(|signature| signature::is_one(signature)) };
-        Ok(Created(builder.rollouts.upload(&builder.loader, &name, &bytes, signed, &by)?))
-    })
-    .await
+        let grants = grants(&admin, &name);
+        let upload = Upload { plugin: &name, bytes: &bytes, signed, grants: grants.as_ref(), by: &by };
+        Ok(Created(builder.rollouts.upload(&builder.loader, upload)?))
+    });
+    let uploaded = uploaded.await?;
+    call.query.for_workers(&asked).await;
+    Ok(uploaded)
 }
 
-async fn delete(call: Call) -> Result<NoContent, Problem> {
+/// What a plugin may call; None where the configuration says nothing of it.
+fn grants(admin: &Admin, plugin: &str) -> Option<Grants> {
+    let declared = admin.current.load().grants.get(plugin).cloned();
+    declared.or_else(|| builtin::find(plugin).map(|_| Grants::all()))
+}
+
+async fn remove(call: Call<Wait>) -> Result<NoContent, Problem> {
+    let (name, by, builder) = (call.name().to_owned(), call.by(), Arc::clone(&call.admin.builder));
+    in_turn(&call.admin, move |state| {
+        state.refuse_named(&name)?;
+        Ok(builder.rollouts.remove(&builder.loader, &name, &by)?)
+    })
+    .await?;
+    call.query.for_workers(&call.admin).await;
+    Ok(NoContent)
+}
+
+async fn delete(call: Call<Wait>) -> Result<NoContent, Problem> {
     let (name, version, by) = (call.name().to_owned(), call.parameter(1).to_owned(), call.by());
     let version = version.parse().map_err(|_| Problem::not_found(format!("{version:?} is not the number of a version.")))?;
-    let admin = call.admin;
-    blocking(move || {
-        let is_named = admin.current.load().standings.contains_key(&name);
-        let deleted = admin.builder.rollouts.delete(&admin.builder.loader, &name, version, is_named, &by);
-        deleted.map(|()| NoContent).map_err(|error| match error {
+    let builder = Arc::clone(&call.admin.builder);
+    in_turn(&call.admin, move |state| {
+        let is_named = state.refuse_named(&name).is_err();
+        builder.rollouts.delete(&builder.loader, &name, version, is_named, &by).map_err(|error| match error {
             RolloutError::UnknownVersion { .. } => Problem::not_found(sentence(&error)),
             error => error.into(),
         })
     })
-    .await
+    .await?;
+    call.query.for_workers(&call.admin).await;
+    Ok(NoContent)
 }
 
-async fn roll_out(call: Call<NoQuery, Json<Terms>>) -> Result<Json<PluginView>, Problem> {
+async fn roll_out(call: Call<Wait, Json<Terms>>) -> Result<Json<PluginView>, Problem> {
     let (name, terms) = (call.name().to_owned(), call.body.0.clone());
     changed(call, move |admin, by| admin.builder.rollouts.roll_out(&admin.builder.loader, &name, terms, by)).await
 }
 
-async fn withdraw(call: Call<NoQuery, NoBody>) -> Result<Json<PluginView>, Problem> {
+async fn withdraw(call: Call<Wait, NoBody>) -> Result<Json<PluginView>, Problem> {
     let name = call.name().to_owned();
     changed(call, move |admin, by| admin.builder.rollouts.withdraw(&admin.builder.loader, &name, by)).await
 }
 
-async fn roll_back(call: Call<NoQuery, NoBody>) -> Result<Json<PluginView>, Problem> {
+async fn roll_back(call: Call<Wait, NoBody>) -> Result<Json<PluginView>, Problem> {
     let name = call.name().to_owned();
     changed(call, move |admin, by| admin.builder.rollouts.roll_back(&admin.builder.loader, &name, by)).await
 }
 
 /// Makes a change and shows what it made.
 async fn changed<B>(
-    call: Call<NoQuery, B>,
+    call: Call<Wait, B>,
     change: impl FnOnce(&Admin, &str) -> Result<(), RolloutError> + Send + 'static,
 ) -> Result<Json<PluginView>, Problem> {
     let (by, name) = (call.by(), call.name().to_owned());
-    let admin = call.admin;
-    blocking(move || {
+    let admin = Arc::clone(&call.admin);
+    let view = blocking(move || {
         change(&admin, &by)?;
         Ok(Json(admin.builder.rollouts.view(&name)?))
-    })
-    .await
+    });
+    let view = view.await?;
+    call.query.for_workers(&call.admin).await;
+    Ok(view)
 }
 
 fn named(name: &str) -> Result<(), Problem> {
@@ -183,7 +218,7 @@ impl From<RolloutError> for Problem {
             RolloutError::UnknownPlugin(_) => Problem::not_found(sentence(&error)),
             RolloutError::UnknownVersion { version, .. } => wrong("version", version, "the number of a version", &error),
             RolloutError::Weight(weight) => wrong("weight", weight, "0 to 100", &error),
-            RolloutError::Component(_) | RolloutError::Signature(_) | RolloutError::Unsigned { .. } => {
+            RolloutError::Component(_) | RolloutError::Undeclared { .. } | RolloutError::Signature(_) | RolloutError::Unsigned { .. } => {
                 Problem::invalid(sentence(&error), Vec::new())
             }
             RolloutError::Configured { config, refusal } => {

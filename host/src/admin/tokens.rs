@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+use super::change::Wait;
 use super::content::{Created, Json, NoContent};
 use super::operation::{Call, Operation};
 use super::problem::Problem;
@@ -121,24 +122,26 @@ async fn list(call: Call) -> Result<Json<TokenList>, Problem> {
     Ok(Json(TokenList { items: call.admin.tokens.list() }))
 }
 
-async fn create(call: Call<super::NoQuery, Json<NewToken>>) -> Result<Created<ShownToken>, Problem> {
-    let (admin, by) = (Arc::clone(&call.admin), call.by());
+async fn create(call: Call<Wait, Json<NewToken>>) -> Result<Created<ShownToken>, Problem> {
+    let (admin, by, wait, asked) = (Arc::clone(&call.admin), call.by(), call.query.clone(), Arc::clone(&call.admin));
     let Json(new) = call.body;
     rules::name(&new.name).map_err(|want| Problem::bad_request(format!("The name has to be {want}.")))?;
     if new.scopes.is_empty() {
         return Err(Problem::bad_request("A token without a scope opens nothing."));
     }
-    super::blocking(move || {
+    let created = super::blocking(move || {
         let (kept, token) = make(&new.name, new.scopes, new.expires)?;
         admin.tokens.store(&admin.store, kept.clone(), &by)?;
         Ok(Created(ShownToken { shown: Token::clone(&kept.token), token }))
-    })
-    .await
+    });
+    let created = created.await?;
+    wait.for_workers(&asked).await;
+    Ok(created)
 }
 
-async fn revoke(call: Call) -> Result<NoContent, Problem> {
+async fn revoke(call: Call<Wait>) -> Result<NoContent, Problem> {
     let (admin, by, id) = (Arc::clone(&call.admin), call.by(), call.name().to_owned());
-    super::blocking(move || {
+    let revoked = super::blocking(move || {
         if admin.tokens.is_last(&id) {
             return Err(Problem::conflict(
                 "last_token",
@@ -149,8 +152,10 @@ async fn revoke(call: Call) -> Result<NoContent, Problem> {
             true => Ok(NoContent),
             false => Err(Problem::not_found(format!("There is no token {id:?}."))),
         }
-    })
-    .await
+    });
+    let revoked = revoked.await?;
+    call.query.for_workers(&call.admin).await;
+    Ok(revoked)
 }
 
 // === impl Token ===

@@ -15,8 +15,8 @@ use crate::admin::client::{Client, Content};
 use crate::config::units::Period;
 use crate::config::{Declared, Item, Kind, Made};
 
-use super::builtin_names;
 use super::remote::AdminArgs;
+use super::stock;
 
 /// The exit code of a difference, as that of `diff`.
 const DIFFERENT: u8 = 1;
@@ -107,7 +107,7 @@ fn try_out(client: &Client, wanted: Value) -> Result<Value, String> {
 
 /// The resources of the files, as the API takes them.
 fn sections(path: &Path) -> Result<Value, String> {
-    let declared = Declared::read(path, &Arc::default(), &builtin_names()).map_err(|problems| problems.to_string())?;
+    let declared = Declared::read(path, &Arc::default(), &stock()).map_err(|problems| problems.to_string())?;
     let made = declared.to_made().map_err(|problems| problems.to_string())?;
     Ok(Value::Object(Kind::ALL.into_iter().map(|kind| (kind.section().to_owned(), list(&made, kind))).collect::<Map<_, _>>()))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems, Reviewed};
+use crate::config::{self, Code, Finding, KeyPath, Loaded, Problems, Reviewed, Stock};
 use crate::identity::credentials::TokenSources;
 use crate::limit::Table;
 use crate::plugin::Loader;
@@ -20,8 +20,8 @@ use crate::upstream::discovery::Discovery;
 pub const BAD_CONFIG: u8 = 78;
 
 /// Checks the document at `path` and prints what was found. `extra` adds what only plugins know of the healthy part.
-pub fn run(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Finding>) -> ExitCode {
-    match check(path, built_ins, extra) {
+pub fn run(path: &Path, stock: &Stock, extra: impl Fn(&Loaded) -> Vec<Finding>) -> ExitCode {
+    match check(path, stock, extra) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
             println!("{}: {}", path.display(), summary(&loaded));
@@ -35,8 +35,8 @@ pub fn run(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Findi
     }
 }
 
-fn check(path: &Path, built_ins: &[&str], extra: impl Fn(&Loaded) -> Vec<Finding>) -> Result<Loaded, Problems> {
-    let Reviewed { loaded, problems } = config::review(path, built_ins);
+fn check(path: &Path, stock: &Stock, extra: impl Fn(&Loaded) -> Vec<Finding>) -> Result<Loaded, Problems> {
+    let Reviewed { loaded, problems } = config::review(path, stock);
     let Some(loaded) = loaded else { return Err(problems) };
     let problems = problems.and_later(loaded.sources.locate(extra(&loaded)));
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }

@@ -14,8 +14,8 @@ use crate::route::{Head, Router};
 use crate::server::target;
 use crate::snapshot::build::{ExplainedStep, route_rules};
 
-use super::builtin_names;
 use super::check::{BAD_CONFIG, builder};
+use super::stock;
 use report::{Asked, Report};
 
 /// A request, and the configuration to ask.
@@ -47,7 +47,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 /// Prints the explanation. Exit 0 if a route takes the request, 1 if none does, 78 for a configuration that cannot be used.
 pub fn run(arguments: &ExplainArgs) -> ExitCode {
-    let report = match config::load(&arguments.config, &builtin_names()).and_then(|loaded| explain(arguments, &loaded)) {
+    let report = match config::load(&arguments.config, &stock()).and_then(|loaded| explain(arguments, &loaded)) {
         Ok(report) => report,
         Err(problems) => {
             eprintln!("{problems}");

@@ -19,9 +19,9 @@ use crate::identity::client::LONGEST_KEY;
 use crate::identity::digest::{Digest, Pepper};
 use crate::snapshot::build::read_secret;
 
-use super::builtin_names;
 use super::check::BAD_CONFIG;
 use super::remote::AdminArgs;
+use super::stock;
 
 /// What to do with keys.
 #[derive(Subcommand)]
@@ -224,7 +224,7 @@ fn end_after(duration: Duration, now: SystemTime) -> Result<Timestamp, Failure> 
 impl PepperArgs {
     fn read(&self) -> Result<Option<Vec<u8>>, Failure> {
         if let Some(path) = &self.config {
-            let loaded = config::load(path, &builtin_names()).map_err(|problems| Failure(problems.to_string(), BAD_CONFIG))?;
+            let loaded = config::load(path, &stock()).map_err(|problems| Failure(problems.to_string(), BAD_CONFIG))?;
             return loaded.document.identity.pepper.as_ref().map(|pepper| secret(pepper, &loaded.sources)).transpose();
         }
         let given = Secret { file: self.pepper_file.clone(), env: self.pepper_env.clone() };

@@ -27,6 +27,7 @@ use super::made::Made;
 use super::place::Finding;
 use super::problem::{Problem, Problems};
 use super::source::Sources;
+use super::stock::Stock;
 use super::yaml::{self, Parsed};
 use super::{Loaded, Reviewed};
 
@@ -34,21 +35,21 @@ use super::{Loaded, Reviewed};
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
-/// Reads and checks `sources` together with what was made. `built_ins` are the plugins that need no entry.
-pub(super) fn review(sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
+/// Reads and checks `sources` together with what was made. `stock` is what needs no entry.
+pub(super) fn review(sources: Sources, made: &Arc<Made>, stock: &Stock) -> Reviewed {
     match Draft::read_texts(sources.files.iter().map(|source| source.text.as_str())) {
-        Some(draft) => review_draft(draft, sources, made, built_ins),
-        None => review_broken(sources, made, built_ins),
+        Some(draft) => review_draft(draft, sources, made, stock),
+        None => review_broken(sources, made, stock),
     }
 }
 
 /// The short way, for documents whose every item can be read: no tree of the whole is ever made.
-fn review_draft(mut draft: Draft, mut sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
+fn review_draft(mut draft: Draft, mut sources: Sources, made: &Arc<Made>, stock: &Stock) -> Reviewed {
     let shadowed = declared::add_made(&mut draft, made);
     sources.made = Arc::clone(made);
     let mut findings = Findings::default();
     shape::review_singles(&draft, &mut findings);
-    findings.0.extend(review_meaning(&draft, built_ins, true, &Holes::default()));
+    findings.0.extend(review_meaning(&draft, stock, true, &Holes::default()));
     let mut reviewed = conclude(draft, findings, Holes::default(), Vec::new(), sources);
     if let Some(loaded) = reviewed.loaded.as_mut().filter(|_| !shadowed.is_empty()) {
         loaded.warnings = Problems::new(std::mem::take(&mut loaded.warnings).into_iter().chain(shadowed).collect());
@@ -57,7 +58,7 @@ fn review_draft(mut draft: Draft, mut sources: Sources, made: &Arc<Made>, built_
 }
 
 /// The long way: what is broken is found with the schema and cut out, so that the rest can be reviewed.
-fn review_broken(mut sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
+fn review_broken(mut sources: Sources, made: &Arc<Made>, stock: &Stock) -> Reviewed {
     sources.made = Arc::clone(made);
     let mut parsed: Vec<Parsed> = sources.files.iter().map(|source| yaml::read(&source.text)).collect();
     parsed.iter_mut().filter_map(|file| file.value.as_mut()).for_each(drop_empty_sections);
@@ -70,7 +71,7 @@ fn review_broken(mut sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> 
         draft = read(&parsed);
     }
     declared::add_made(&mut draft, made);
-    findings.0.extend(review_meaning(&draft, built_ins, whole, &holes));
+    findings.0.extend(review_meaning(&draft, stock, whole, &holes));
     let mistakes = mistakes(&sources, parsed);
     conclude(draft, findings, holes, mistakes, sources)
 }
@@ -94,9 +95,9 @@ fn read(parsed: &[Parsed]) -> Draft {
 }
 
 // What is found in the rest of a document is shown where it is in the whole, unless what was cut out explains it.
-fn review_meaning(draft: &Draft, built_ins: &[&str], whole: bool, holes: &Holes) -> Vec<Finding> {
+fn review_meaning(draft: &Draft, stock: &Stock, whole: bool, holes: &Holes) -> Vec<Finding> {
     let mut findings = Findings::default();
-    let names = Names::collect(draft, built_ins, whole, &mut findings);
+    let names = Names::collect(draft, stock, whole, &mut findings);
     gateway::review(draft, &mut findings);
     upstreams::review(draft, &names, &mut findings);
     identity::review(draft, &mut findings);

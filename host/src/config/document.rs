@@ -48,7 +48,7 @@ pub struct Document {
     pub identity: Identity,
     /// The API clients and their keys.
     pub clients: Vec<Client>,
-    /// Plugins and their settings. A built-in plugin needs no entry.
+    /// Plugins and their settings. A built-in plugin needs no entry, nor does one that was uploaded: it has no grants then.
     pub plugins: Vec<Plugin>,
     /// Which plugins have to be signed, and by whom. Built-in plugins come with the gateway and are not asked.
     pub plugin_signatures: Vec<SignaturePolicy>,

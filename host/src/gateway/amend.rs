@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::apply::State;
-use crate::cli::builtin_names;
 use crate::config::document;
 use crate::config::{Change, Item, Kind, Made, Problems};
 use crate::snapshot::{Amended, Amendment, Builder, Snapshot};
@@ -30,7 +29,7 @@ impl Next<'_> {
             return None;
         }
         let near = Arc::new(self.made.near(self.changes));
-        let loaded = self.state.declared.with(&near, &builtin_names()).ok()?;
+        let loaded = self.state.declared.with(&near, &builder.stock()).ok()?;
         let amended = builder.amend(&loaded, current, &self.amendment(), self.state.revision + 1)?.ok()?;
         Some((amended, loaded.warnings))
     }

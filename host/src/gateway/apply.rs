@@ -12,7 +12,6 @@ use super::amend;
 use super::prepare::{kept, snapshot};
 use super::resources::Resources;
 use crate::admin::problem::Problem;
-use crate::cli::builtin_names;
 use crate::config::document::Document;
 use crate::config::text::{Sha256, Timestamp};
 use crate::config::{Change, Declared, Item, Kind, Loaded, Made, Problems};
@@ -212,7 +211,7 @@ fn of_made(warnings: &Problems) -> Problems {
 
 /// Checks and builds all there is.
 fn whole(state: &State, made: &Arc<Made>, builder: &Builder, current: &Snapshot) -> Result<(Loaded, Snapshot), Refused> {
-    let loaded = state.declared.with(made, &builtin_names()).map_err(Refused::Invalid)?;
+    let loaded = state.declared.with(made, &builder.stock()).map_err(Refused::Invalid)?;
     let snapshot = snapshot(&loaded, builder, Some(current), state.revision + 1).map_err(|(_, problems)| Refused::Invalid(problems))?;
     Ok((loaded, snapshot))
 }
@@ -248,14 +247,36 @@ impl State {
         self.made.get(kind, name).ok_or_else(|| Problem::not_found(format!("There is no {} {name:?}.", kind.noun())))
     }
 
+    /// Says no where a file declares this plugin, or a route uses it.
+    ///
+    /// # Errors
+    /// 409, naming the file or the route.
+    pub fn refuse_named(&self, plugin: &str) -> Result<(), Problem> {
+        if let Some(file) = self.declared.plugin(plugin) {
+            let place = place(file);
+            return Err(Problem::conflict("declared_in_file", format!("{place} declares the plugin {plugin:?}.")));
+        }
+        let made = self.made.of(Kind::Routes).values().filter_map(|item| if let Item::Route(route) = item { Some(&**route) } else { None });
+        let mut routes = self.declared.routes().chain(made);
+        match routes.find(|route| route.plugins().any(|used| used == plugin)) {
+            Some(route) => Err(Problem::conflict("in_use", format!("The route {:?} uses the plugin {plugin:?}.", route.name))),
+            None => Ok(()),
+        }
+    }
+
     /// Says no where a file declares a resource of this name.
     ///
     /// # Errors
     /// 409, naming the file.
     pub fn refuse_declared(&self, kind: Kind, name: &str) -> Result<(), Problem> {
         let Some((_, file)) = self.declared.find(kind, name) else { return Ok(()) };
-        let place = if file.is_empty() { "The command line".to_owned() } else { format!("The file {file}") };
+        let place = place(file);
         let detail = format!("{place} declares the {} {name:?}; it is changed there.", kind.noun());
         Err(Problem::conflict("declared_in_file", detail))
     }
+}
+
+/// What declares something, for people.
+fn place(file: &str) -> String {
+    if file.is_empty() { "The command line".to_owned() } else { format!("The file {file}") }
 }

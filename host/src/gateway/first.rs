@@ -8,7 +8,7 @@ use super::prepare::{Parts, Prepared, Refusal};
 use super::registries::Cause;
 use super::resources::Resources;
 use super::{ConfigSource, Settings, StartError, memory, record};
-use crate::cli::builtin_names;
+use crate::cli::stock;
 use crate::config::{Declared, Made, Problems};
 use crate::snapshot::Builder;
 use crate::store::last_good::LastGood;
@@ -28,7 +28,7 @@ pub struct First {
 pub fn first(settings: &Settings, builder: &Builder) -> Result<First, StartError> {
     let mut resources = settings.data.as_deref().map(|folder| open(folder, builder)).transpose()?;
     let none = Arc::<Made>::default();
-    let read = settings.config.read(&resources.as_ref().map_or(none, |resources| resources.made()));
+    let read = settings.config.read(&resources.as_ref().map_or(none, |resources| resources.made()), &builder.stock());
     if resources.is_none() && wants_store(settings, &read) {
         resources = Some(open(Path::new(DATA), builder)?);
     }
@@ -94,7 +94,7 @@ fn last_good(config: &ConfigSource, resources: &Resources, build: impl Fn(Declar
     let kept =
         resources.store.last_good().inspect_err(|error| tracing::error!(%error, "the last good configuration cannot be read")).ok()?;
     let LastGood { sources, .. } = kept.filter(|kept| kept.config == config.name())?;
-    let declared = Declared::of_sources(sources, &resources.made(), &builtin_names()).map_err(|problems| ("invalid", problems));
+    let declared = Declared::of_sources(sources, &resources.made(), &stock()).map_err(|problems| ("invalid", problems));
     let refused = |(_, problems): &Refusal| tracing::error!("the last good configuration cannot be served either: {problems}");
     declared.and_then(build).inspect_err(refused).ok()
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use super::registries::Cause;
 use super::{ConfigSource, memory};
-use crate::cli::builtin_names;
 use crate::config::document::Document;
 use crate::config::text::Sha256;
-use crate::config::{Declared, Loaded, Made, Problems, Sources};
+use crate::config::{Declared, Loaded, Made, Problems, Sources, Stock};
 use crate::snapshot::{Builder, Snapshot};
 use crate::watch::Files;
 
@@ -52,7 +51,7 @@ pub struct Parts<'a> {
 impl Parts<'_> {
     /// Reads, checks and builds, or says what is wrong and which reason counts it.
     pub fn prepare(&self, builder: &Builder, previous: Option<&Snapshot>, revision: u64) -> Result<Prepared, Refusal> {
-        let declared = self.config.read(self.made).map_err(|problems| ("invalid", problems))?;
+        let declared = self.config.read(self.made, &builder.stock()).map_err(|problems| ("invalid", problems))?;
         self.build(declared, builder, previous, revision)
     }
 
@@ -60,10 +59,10 @@ impl Parts<'_> {
     pub fn build(&self, declared: Declared, builder: &Builder, previous: Option<&Snapshot>, revision: u64) -> Result<Prepared, Refusal> {
         let digest = declared.digest();
         let (declared, loaded) = match self.keep && declared.size() <= SMALL {
-            false => (None, declared.into_loaded(self.made, &builtin_names())),
+            false => (None, declared.into_loaded(self.made, &builder.stock())),
             true => {
                 let declared = Arc::new(declared);
-                let loaded = declared.with(self.made, &builtin_names());
+                let loaded = declared.with(self.made, &builder.stock());
                 (Some(declared), loaded)
             }
         };
@@ -106,9 +105,9 @@ pub fn kept(loaded: Loaded) -> Document {
 
 impl ConfigSource {
     /// What it declares.
-    pub(super) fn read(&self, made: &Arc<Made>) -> Result<Declared, Problems> {
+    pub(super) fn read(&self, made: &Arc<Made>, stock: &Stock) -> Result<Declared, Problems> {
         match self {
-            ConfigSource::Path(path) => Declared::read(path, made, &builtin_names()),
+            ConfigSource::Path(path) => Declared::read(path, made, stock),
             ConfigSource::Arguments { routes, listen } => Ok(Declared::of_document(&Document::from_routes(routes, *listen))),
         }
     }

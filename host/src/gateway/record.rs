@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::prepare::Prepared;
 use super::resources::Resources;
-use crate::cli::builtin_names;
+use crate::cli::stock;
 use crate::config::text::{Sha256, Timestamp};
 use crate::config::{Declared, Sources};
 use crate::store::StoreError;
@@ -36,7 +36,7 @@ pub fn applied(resources: &Resources, config: &str, prepared: &mut Prepared, las
     let known = last.is_some_and(|last| last.files == prepared.digest);
     let kept = known && resources.store.has_last_good(&prepared.components) || keep(resources, config, &texts, &prepared.components);
     match &prepared.declared {
-        None if !kept => resources.applied(Declared::of_sources(texts, &resources.made(), &builtin_names()).map(Arc::new).ok().as_ref()),
+        None if !kept => resources.applied(Declared::of_sources(texts, &resources.made(), &stock()).map(Arc::new).ok().as_ref()),
         declared => resources.applied(declared.as_ref()),
     }
     if is_new {
@@ -76,9 +76,7 @@ fn file_changes(resources: &Resources, texts: &Sources, prepared: &Prepared) -> 
     let before = resources.declared().map(|declared| declared.parts()).unwrap_or_default();
     let after = match &prepared.declared {
         Some(declared) => declared.parts(),
-        None => {
-            Declared::of_sources(texts.clone(), &resources.made(), &builtin_names()).map(|declared| declared.parts()).unwrap_or_default()
-        }
+        None => Declared::of_sources(texts.clone(), &resources.made(), &stock()).map(|declared| declared.parts()).unwrap_or_default(),
     };
     FileDifferences::between(before, after)
 }

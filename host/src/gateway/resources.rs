@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::cli::builtin_names;
+use crate::cli::stock;
 use crate::config::{Declared, Item, Kind, Made};
 use crate::store::{Store, StoreError};
 
@@ -61,7 +61,7 @@ impl Resources {
         }
         let sources = self.store.last_good().map_err(|error| format!("the last good configuration: {error}"))?;
         let sources = sources.ok_or("there is no last good configuration")?.sources;
-        let declared = Declared::of_sources(sources, &self.made(), &builtin_names());
+        let declared = Declared::of_sources(sources, &self.made(), &stock());
         let declared = Arc::new(declared.map_err(|problems| format!("the last good configuration: {problems}"))?);
         self.keep(&declared, false);
         Ok(declared)

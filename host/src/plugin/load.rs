@@ -107,6 +107,15 @@ impl Artifact {
         self.config_schema.is_some()
     }
 
+    /// The grants that it needs beyond these, as they are written.
+    pub fn missing(&self, grants: &Grants) -> Vec<&'static str> {
+        let missing = self.imports.iter().filter_map(|import| match granted(import, grants) {
+            Err(Refusal::NotGranted { grant, .. }) => Some(grant),
+            _ => None,
+        });
+        if self.kind == Kind::Plugin { missing.collect() } else { Vec::new() }
+    }
+
     fn waits(&self) -> bool {
         self.kind != Kind::Plugin || self.imports.iter().any(|import| WAITING.iter().any(|waiting| import.starts_with(waiting)))
     }
@@ -315,6 +324,11 @@ impl Loader {
         capability::link(&mut linker, grants).and_then(|()| wasi::link(&mut linker)).map_err(not_a_plugin)?;
         let linked = linker.instantiate_pre(component).map_err(not_a_plugin)?;
         PluginPre::new(linked).map_err(not_a_plugin)
+    }
+
+    /// Forgets what a plugin stored: whoever has its name next is another.
+    pub fn forget_store(&self, plugin: &str) {
+        self.stores.lock().remove(plugin);
     }
 
     /// Forgets what nobody uses any more. To be called after each reload.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::text::Sha256;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::{Loader, Usage};
+use crate::store::StoreError;
 
 use super::record::{Choice, Outcome, Record, Terms, Version, now};
 use super::seat::{Lineup, Seat};
@@ -105,6 +106,26 @@ impl Rollouts {
         if !is_named && plugins.get(plugin).is_some_and(|managed| managed.record.versions.is_empty()) {
             plugins.remove(plugin);
         }
+        Ok(())
+    }
+
+    /// Takes a plugin away with all its versions. Nothing must use it, nor come to use it meanwhile.
+    pub fn remove(&self, loader: &Loader, plugin: &str, by: &str) -> Result<(), RolloutError> {
+        let _one = self.changes.lock();
+        let before = self.before(plugin)?;
+        let action = format!("delete plugin {plugin}");
+        self.store()?.write(|writing| -> Result<(), StoreError> {
+            writing.delete::<Record>(plugin)?;
+            writing.audit(by, &action, None, None)
+        })?;
+        let mut plugins = self.plugins.lock();
+        plugins.remove(plugin);
+        let idle = idle(&before.record, &plugins);
+        drop(plugins);
+        idle.iter().for_each(|digest| modules::remove(self.store.get(), *digest));
+        idle.into_iter().for_each(|digest| self.forget(loader, digest));
+        loader.forget_store(plugin);
+        loader.sweep();
         Ok(())
     }
 

@@ -28,6 +28,17 @@ pub enum RolloutError {
     /// The component cannot be a version.
     #[error("{0}")]
     Component(Refusal),
+    /// The component needs grants, and no configuration declares its plugin.
+    #[error(
+        "it needs grants, which a plugin that is only uploaded has none of; declare it first, with `plugins: [{{name: {plugin}, source: \
+         {{uploaded: true}}, grants: [{grants}]}}]`"
+    )]
+    Undeclared {
+        /// The plugin.
+        plugin: String,
+        /// The grants.
+        grants: String,
+    },
     /// The component does not do for a configuration that is in use.
     #[error("with the configuration {config}, {refusal}")]
     Configured {

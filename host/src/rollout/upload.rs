@@ -25,6 +25,20 @@ pub struct Uploaded {
     pub configurations: usize,
 }
 
+/// A component that comes in.
+pub struct Upload<'a> {
+    /// The plugin that it is a version of.
+    pub plugin: &'a str,
+    /// The component.
+    pub bytes: &'a [u8],
+    /// Its signature.
+    pub signed: Signed,
+    /// What the plugin may call; None where no configuration declares it, so that nobody gave it anything.
+    pub grants: Option<&'a Grants>,
+    /// Who brings it.
+    pub by: &'a str,
+}
+
 /// What a plugin asks to see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Needed {
@@ -43,27 +57,29 @@ pub struct Needed {
 }
 
 impl Rollouts {
-    /// Takes a component as a version of a plugin, with this signature. The same component again is the version
-    /// it was before. Blocks for as long as compiling takes.
-    pub fn upload(&self, loader: &Loader, plugin: &str, bytes: &[u8], signed: Signed, by: &str) -> Result<Uploaded, RolloutError> {
+    /// Takes a component as a version of a plugin. The same component again is the version it was before. Blocks for as
+    /// long as compiling takes.
+    pub fn upload(&self, loader: &Loader, upload: Upload<'_>) -> Result<Uploaded, RolloutError> {
         self.store()?;
-        let artifact = loader.artifact(bytes).map_err(RolloutError::Component)?;
-        let taken = self.take(loader, plugin, bytes, &artifact, signed, by);
+        let artifact = loader.artifact(upload.bytes).map_err(RolloutError::Component)?;
+        let taken = self.take(loader, &artifact, upload);
         taken.inspect_err(|_| self.forget(loader, artifact.digest))
     }
 
-    fn take(
-        &self,
-        loader: &Loader,
-        plugin: &str,
-        bytes: &[u8],
-        artifact: &Arc<Artifact>,
-        signed: Signed,
-        by: &str,
-    ) -> Result<Uploaded, RolloutError> {
+    fn take(&self, loader: &Loader, artifact: &Arc<Artifact>, upload: Upload<'_>) -> Result<Uploaded, RolloutError> {
+        let Upload { plugin, bytes, signed, grants, by } = upload;
+        if grants.is_none() {
+            check_undeclared(plugin, artifact)?;
+        }
         let seats = self.seats_of(plugin);
         let needs = match &*seats {
-            [] => alone(loader, plugin, artifact)?,
+            // Where nobody said which, they are those of its kind.
+            [] => alone(
+                loader,
+                plugin,
+                artifact,
+                grants.filter(|grants| **grants != Grants::none()).cloned().unwrap_or_else(|| Grants::of(artifact.kind)),
+            )?,
             seats => Some(configured(loader, artifact, seats)?),
         };
         let version = self.add(loader, plugin, version(artifact, signed), bytes, by)?;
@@ -73,6 +89,16 @@ impl Rollouts {
     fn seats_of(&self, plugin: &str) -> Vec<Arc<Seat>> {
         self.plugins.lock().get(plugin).map(|managed| managed.seats.clone()).unwrap_or_default()
     }
+}
+
+/// Nobody gave the plugin any grants, so that its component must not need one.
+fn check_undeclared(plugin: &str, artifact: &Artifact) -> Result<(), RolloutError> {
+    let missing = artifact.missing(&Grants::none());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let written = missing.into_iter().map(|grant| if grant == "http" { "http: [UPSTREAM]" } else { grant });
+    Err(RolloutError::Undeclared { plugin: plugin.to_owned(), grants: written.collect::<Vec<_>>().join(", ") })
 }
 
 fn version(artifact: &Artifact, signed: Signed) -> Version {
@@ -104,8 +130,7 @@ fn configured(loader: &Loader, artifact: &Arc<Artifact>, seats: &[Arc<Seat>]) ->
 }
 
 /// Nobody uses it yet: it has to be a plugin, and may say what an empty configuration makes it need.
-fn alone(loader: &Loader, plugin: &str, artifact: &Arc<Artifact>) -> Result<Option<Needed>, RolloutError> {
-    let grants = Grants::all();
+fn alone(loader: &Loader, plugin: &str, artifact: &Arc<Artifact>, grants: Grants) -> Result<Option<Needed>, RolloutError> {
     loader.link(artifact, &grants).map_err(RolloutError::Component)?;
     match loader.usage(artifact, &spec(plugin, artifact, grants)) {
         Ok(usage) => Ok(Some(Needed::from(&usage.needs))),

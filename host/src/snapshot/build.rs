@@ -17,14 +17,14 @@ use std::time::Instant;
 
 use crate::chain::{Chain, Step};
 use crate::config::document::{self, Document};
-use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources};
+use crate::config::{Code, ConfigSchema, Finding, KeyPath, Loaded, Sources, Stock};
 use crate::identity::credentials::{self, TokenSource, TokenSources};
 use crate::identity::issuer::Secret;
 use crate::identity::{Introspection, Issuers, KeySource, Refresh, Settings, address, introspection};
 use crate::limit::Table;
 use crate::plugin::compile::Sha256Digest;
 use crate::plugin::load::{Artifact, UsageSpec};
-use crate::plugin::{Loader, Refusal, Usage};
+use crate::plugin::{Loader, Refusal, Usage, builtin};
 use crate::registry::Registries;
 use crate::rollout::signature::Signatures;
 use crate::rollout::{Candidate, Lineup, Rollouts, Seat, Standings};
@@ -93,6 +93,12 @@ enum Schemas {
 }
 
 impl Builder {
+    /// The plugins that need no entry in a document now.
+    pub fn stock(&self) -> Stock {
+        let uploaded = self.rollouts.serving().into_iter().filter(|name| builtin::find(name).is_none()).collect();
+        Stock { uploaded: Some(uploaded), ..crate::cli::stock() }
+    }
+
     /// Builds a snapshot, or says everything that keeps it from being built. Blocks.
     pub fn build(&self, loaded: &Loaded, previous: Option<&Snapshot>, revision: u64) -> Result<Snapshot, Vec<Finding>> {
         let mut build = Build::new(self, loaded, Schemas::OnRefusal);
@@ -145,6 +151,7 @@ impl<'a> Build<'a> {
             router_build: began.elapsed(),
             standings,
             seats: self.seats.clone(),
+            grants: Arc::new(plugins::declared_grants(self.document)),
             signatures: Signatures::new(&self.document.plugin_signatures),
             allows_upgrades: routes.iter().any(|route| !route.upgrades.is_empty()),
             routes,

@@ -1,5 +1,6 @@
 //! Plugins of a document: which component each name stands for, and what it may do. Built-ins need no entry; an entry
-//! of a built-in's name without a source changes its settings only.
+//! of a built-in's name without a source changes its settings only. One that was only uploaded needs none either, and may do
+//! nothing that takes a grant.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -59,11 +60,21 @@ struct Wanted<'a> {
     /// Of the version that serves.
     bytes: Cow<'static, [u8]>,
     is_builtin: bool,
-    /// What the document says of it, and where.
-    entry: Option<(&'a document::Plugin, KeyPath)>,
+    /// What the document says of it, and where; of one without an entry, where it is used first.
+    entry: Entry<'a>,
     /// What the document declares; None where it leaves that to uploads.
     declared: Option<Declared>,
     standing: Standing,
+}
+
+/// What a document says of a plugin.
+enum Entry<'a> {
+    /// This, there.
+    Declared(&'a document::Plugin, KeyPath),
+    /// Nothing: it comes with the gateway.
+    BuiltIn,
+    /// Nothing: it was uploaded. A route uses it there.
+    Uploaded(KeyPath),
 }
 
 impl<'a> Loading<'a> {
@@ -71,7 +82,7 @@ impl<'a> Loading<'a> {
     /// its entry; steps that use it are not looked at again.
     pub fn load(&self, findings: &mut Vec<Finding>) -> (HashMap<String, Source>, Standings) {
         let mut wanted = self.declared(findings);
-        wanted.extend(self.used());
+        wanted.extend(self.used(findings));
         wanted.retain(|plugin| match plugin.standing.stable.map_or(Ok(()), |stable| self.check_version(plugin.name, stable)) {
             Ok(()) => true,
             Err(error) => {
@@ -109,20 +120,42 @@ impl<'a> Loading<'a> {
         wanted
     }
 
-    /// Built-ins that chains name and no entry is about.
-    fn used(&self) -> Vec<Wanted<'a>> {
+    /// Plugins that routes name and no entry is about: built-ins, and those that were only uploaded.
+    fn used(&self, findings: &mut Vec<Finding>) -> Vec<Wanted<'a>> {
         let mut names: Vec<&str> = self.document.routes.iter().flat_map(|route| route.plugins()).collect();
         names.sort_unstable();
         names.dedup();
         names.retain(|name| !self.document.plugins.iter().any(|plugin| plugin.name == *name));
-        names.into_iter().filter_map(|name| Some(self.standing(name, builtin::find(name)?.into(), (Origin::BuiltIn, None), None))).collect()
+        let found = names.into_iter().map(|name| match builtin::find(name) {
+            Some(bytes) => Ok(Some(self.standing(name, bytes.into(), (Origin::BuiltIn, None), Entry::BuiltIn))),
+            None => self.uploaded(name, Entry::Uploaded(self.first_use(name))),
+        });
+        found
+            .filter_map(|found| {
+                found.unwrap_or_else(|finding| {
+                    findings.push(finding);
+                    None
+                })
+            })
+            .collect()
+    }
+
+    /// Where a route names it first.
+    fn first_use(&self, name: &str) -> KeyPath {
+        let path = |(place, route): (usize, &document::Route)| {
+            let path = KeyPath::default().key("routes").index(place);
+            let step = route.chain.iter().position(|step| step.plugin == name);
+            let step = step.map(|step| path.clone().key("chain").index(step).key("plugin"));
+            step.or_else(|| (route.component.as_deref() == Some(name)).then(|| path.key("component")))
+        };
+        self.document.routes.iter().enumerate().find_map(path).unwrap_or_else(|| KeyPath::default().key("routes"))
     }
 
     /// None for one that is to be uploaded or pulled, where that is not known.
     fn wanted(&self, plugin: &'a document::Plugin, path: &KeyPath, pulled: Option<Component>) -> Result<Option<Wanted<'a>>, Finding> {
-        let entry = Some((plugin, path.clone()));
+        let entry = Entry::Declared(plugin, path.clone());
         if plugin.source.as_ref().is_some_and(|source| source.uploaded) {
-            return self.uploaded(plugin, path);
+            return self.uploaded(&plugin.name, entry);
         }
         if plugin.source.as_ref().is_some_and(|source| source.oci.is_some()) {
             // What keeps one from being pulled was found with all the others.
@@ -138,7 +171,7 @@ impl<'a> Loading<'a> {
         let at = || (path.clone().key("source").key("oci"), reference.to_string());
         self.check_signature(&plugin.name, &bytes, signature.as_deref(), at)?;
         let origin = (Origin::Registry { reference, copy }, signature);
-        Ok(self.standing(&plugin.name, bytes.into(), origin, Some((plugin, path.clone()))))
+        Ok(self.standing(&plugin.name, bytes.into(), origin, Entry::Declared(plugin, path.clone())))
     }
 
     /// The signature of what comes from a file. It has to have a good one, if the plugin has to be signed.
@@ -166,31 +199,27 @@ impl<'a> Loading<'a> {
         checked.map(drop).map_err(|error| unsigned(at(), &error.to_string()))
     }
 
-    fn uploaded(&self, plugin: &'a document::Plugin, path: &KeyPath) -> Result<Option<Wanted<'a>>, Finding> {
-        let standing = self.builder.rollouts.standing(&plugin.name, None);
+    fn uploaded(&self, name: &'a str, entry: Entry<'a>) -> Result<Option<Wanted<'a>>, Finding> {
+        let standing = self.builder.rollouts.standing(name, None);
         let bytes = standing.stable.map(|digest| self.builder.rollouts.component(digest));
         match bytes {
-            Some(Ok(bytes)) => {
-                let entry = Some((plugin, path.clone()));
-                Ok(Some(Wanted { name: &plugin.name, bytes: bytes.into(), is_builtin: false, entry, declared: None, standing }))
-            }
-            Some(Err(error)) => Err(Finding::new(
-                path.clone().key("source"),
-                Code::Plugin,
-                plugin.name.as_str(),
-                format!("a version that can be read, but {error}"),
-            )),
+            Some(Ok(bytes)) => Ok(Some(Wanted { name, bytes: bytes.into(), is_builtin: false, entry, declared: None, standing })),
+            Some(Err(error)) => Err(Finding::new(entry.source(), Code::Plugin, name, format!("a version that can be read, but {error}"))),
             // Whoever brings the first version in needs a gateway that runs.
-            None if self.unknown_is_wrong && self.is_used(&plugin.name) => {
-                let want = format!("a version before a route uses it: `gatehouse plugin push {} FILE`", plugin.name);
-                Err(Finding::new(path.clone().key("source").key("uploaded"), Code::Missing, "no version", want))
+            None if self.unknown_is_wrong && self.is_used(name) => {
+                let want = format!("a version before a route uses it: `gatehouse plugin push {name} FILE`");
+                let path = match &entry {
+                    Entry::Declared(..) => entry.source().key("uploaded"),
+                    Entry::BuiltIn | Entry::Uploaded(_) => entry.source(),
+                };
+                Err(Finding::new(path, Code::Missing, "no version", want))
             }
             None => Ok(None),
         }
     }
 
     fn is_used(&self, plugin: &str) -> bool {
-        self.document.routes.iter().flat_map(|route| &route.chain).any(|step| step.plugin == plugin)
+        self.document.routes.iter().flat_map(document::Route::plugins).any(|name| name == plugin)
     }
 
     /// The version that serves: what is declared, unless another one was chosen.
@@ -199,7 +228,7 @@ impl<'a> Loading<'a> {
         name: &'a str,
         bytes: Cow<'static, [u8]>,
         (origin, signature): (Origin, Option<String>),
-        entry: Option<(&'a document::Plugin, KeyPath)>,
+        entry: Entry<'a>,
     ) -> Wanted<'a> {
         let is_builtin = origin == Origin::BuiltIn;
         let digest = Sha256Digest::of(&bytes);
@@ -238,12 +267,15 @@ impl<'a> Loading<'a> {
 
 impl Wanted<'_> {
     fn source(&self, artifact: Arc<Artifact>, loader: &Loader) -> Result<Source, Refusal> {
-        let Some((plugin, _)) = &self.entry else { return Ok(built_in(self.name, artifact)) };
-        let grants = match &plugin.grants {
-            None if self.is_builtin => Grants::all(),
-            None => Grants::of(artifact.kind),
-            Some(listed) => grants(listed),
-        };
+        match &self.entry {
+            Entry::BuiltIn => Ok(built_in(self.name, artifact)),
+            Entry::Uploaded(_) => only_uploaded(artifact, loader),
+            Entry::Declared(plugin, _) => self.declared(plugin, artifact, loader),
+        }
+    }
+
+    fn declared(&self, plugin: &document::Plugin, artifact: Arc<Artifact>, loader: &Loader) -> Result<Source, Refusal> {
+        let grants = granted(plugin, self.is_builtin, Grants::of(artifact.kind));
         loader.link(&artifact, &grants)?;
         let env = environment(plugin, &artifact)?;
         let plain = if self.is_builtin { builtin::limits(self.name) } else { Limits::of(artifact.kind) };
@@ -261,17 +293,34 @@ impl Wanted<'_> {
 
     /// A version was chosen that may not serve.
     fn unsigned(&self, error: &RolloutError) -> Finding {
-        let path = self.entry.as_ref().map_or_else(|| KeyPath::default().key("plugin_signatures"), |(_, path)| path.clone().key("source"));
+        let path = match &self.entry {
+            Entry::BuiltIn => KeyPath::default().key("plugin_signatures"),
+            Entry::Declared(..) | Entry::Uploaded(_) => self.entry.source(),
+        };
         Finding::new(path, Code::Plugin, self.name, format!("a version that is signed as plugin_signatures asks, but {error}"))
     }
 
     fn refused(&self, refusal: &Refusal) -> Finding {
         let (place, want) = match &self.entry {
-            None => (KeyPath::default().key("routes"), "a built-in that loads:"),
-            Some((_, path)) if self.is_builtin => (path.clone(), "a component that can be loaded, but"),
-            Some((_, path)) => (path.clone().key("source"), "a component that can be loaded, but"),
+            Entry::BuiltIn => (KeyPath::default().key("routes"), "a built-in that loads:"),
+            Entry::Declared(_, path) if self.is_builtin => (path.clone(), "a component that can be loaded, but"),
+            Entry::Uploaded(path) if matches!(refusal, Refusal::NotGranted { .. }) => {
+                (path.clone(), "a plugin that is declared with its grants, since one that was only uploaded has none, but")
+            }
+            Entry::Declared(..) | Entry::Uploaded(_) => (self.entry.source(), "a component that can be loaded, but"),
         };
         Finding::new(place, Code::Plugin, self.name, format!("{want} {refusal}"))
+    }
+}
+
+impl Entry<'_> {
+    /// Where something that is wrong with its component is shown.
+    fn source(&self) -> KeyPath {
+        match self {
+            Entry::Declared(_, path) => path.clone().key("source"),
+            Entry::BuiltIn => KeyPath::default().key("routes"),
+            Entry::Uploaded(path) => path.clone(),
+        }
     }
 }
 
@@ -289,6 +338,35 @@ fn built_in(name: &str, artifact: Arc<Artifact>) -> Source {
         on_error: OnError::Closed,
         previous: None,
         candidate: None,
+    }
+}
+
+/// Grants, limits and isolation are the operator's to give: without an entry there are no grants, and the rest is as an
+/// entry that says nothing of it has it.
+fn only_uploaded(artifact: Arc<Artifact>, loader: &Loader) -> Result<Source, Refusal> {
+    let grants = Grants::of(artifact.kind);
+    loader.link(&artifact, &grants)?;
+    Ok(Source {
+        isolation: isolation(None, false, artifact.size),
+        limits: Arc::new(limits(&document::PluginLimits::default(), Limits::of(artifact.kind))),
+        artifact,
+        grants: Arc::new(grants),
+        on_error: OnError::Closed,
+        previous: None,
+        candidate: None,
+    })
+}
+
+/// What the plugins that a document declares may call, by name.
+pub fn declared_grants(document: &Document) -> HashMap<String, Grants> {
+    document.plugins.iter().map(|plugin| (plugin.name.clone(), granted(plugin, plugin.source.is_none(), Grants::none()))).collect()
+}
+
+fn granted(plugin: &document::Plugin, is_builtin: bool, plain: Grants) -> Grants {
+    match &plugin.grants {
+        None if is_builtin => Grants::all(),
+        None => plain,
+        Some(listed) => grants(listed),
     }
 }
 

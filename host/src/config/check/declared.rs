@@ -11,11 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::draft::{Draft, Named, Slot};
 use super::{read, review_broken, review_draft, shape, yaml};
-use crate::config::document::{Admin, Document, Secret};
+use crate::config::document::{Admin, Document, Route, Secret};
 use crate::config::made::{Item, Kind, Made};
 use crate::config::place::{KeyPath, MADE, Spot};
 use crate::config::problem::{Code, Problem, Problems};
 use crate::config::source::{self, Sources};
+use crate::config::stock::Stock;
 use crate::config::text;
 use crate::config::{Finding, Loaded, Reviewed};
 
@@ -30,23 +31,23 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Reads a file, or every `*.yaml` and `*.yml` of a folder. `made` and `built_ins` are what else there is, to judge
+    /// Reads a file, or every `*.yaml` and `*.yml` of a folder. `made` and `stock` are what else there is, to judge
     /// what cannot be read by.
     ///
     /// # Errors
     /// Everything that is wrong, at once, if anything cannot be read.
-    pub fn read(path: &Path, made: &Arc<Made>, built_ins: &[&str]) -> Result<Self, Problems> {
-        Self::of_sources(source::read_path(path)?, made, built_ins)
+    pub fn read(path: &Path, made: &Arc<Made>, stock: &Stock) -> Result<Self, Problems> {
+        Self::of_sources(source::read_path(path)?, made, stock)
     }
 
     /// Reads texts from elsewhere, as `read` does.
     ///
     /// # Errors
     /// Those of `read`.
-    pub fn of_sources(sources: Sources, made: &Arc<Made>, built_ins: &[&str]) -> Result<Self, Problems> {
+    pub fn of_sources(sources: Sources, made: &Arc<Made>, stock: &Stock) -> Result<Self, Problems> {
         match Draft::read_texts(sources.files.iter().map(|source| source.text.as_str())) {
             Some(draft) => Ok(Self { draft, sources }),
-            None => Err(review_broken(sources, made, built_ins).problems),
+            None => Err(review_broken(sources, made, stock).problems),
         }
     }
 
@@ -61,20 +62,20 @@ impl Declared {
     ///
     /// # Errors
     /// Everything that is wrong with it, at once.
-    pub fn with(&self, made: &Arc<Made>, built_ins: &[&str]) -> Result<Loaded, Problems> {
-        review_draft(self.draft.clone(), self.sources.clone(), made, built_ins).whole()
+    pub fn with(&self, made: &Arc<Made>, stock: &Stock) -> Result<Loaded, Problems> {
+        review_draft(self.draft.clone(), self.sources.clone(), made, stock).whole()
     }
 
     /// The same, where this part is not asked for again.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once.
-    pub fn into_loaded(self, made: &Arc<Made>, built_ins: &[&str]) -> Result<Loaded, Problems> {
-        self.into_reviewed(made, built_ins).whole()
+    pub fn into_loaded(self, made: &Arc<Made>, stock: &Stock) -> Result<Loaded, Problems> {
+        self.into_reviewed(made, stock).whole()
     }
 
-    fn into_reviewed(self, made: &Arc<Made>, built_ins: &[&str]) -> Reviewed {
-        review_draft(self.draft, self.sources, made, built_ins)
+    fn into_reviewed(self, made: &Arc<Made>, stock: &Stock) -> Reviewed {
+        review_draft(self.draft, self.sources, made, stock)
     }
 
     /// What it declares, as resources to be made.
@@ -161,6 +162,17 @@ impl Declared {
             Kind::Clients => self.find_in(&self.draft.clients, name, Item::Client),
             Kind::Issuers => self.find_in(&self.draft.issuers, name, Item::Issuer),
         }
+    }
+
+    /// The file that declares a plugin; an empty name is the command line.
+    pub fn plugin(&self, name: &str) -> Option<&str> {
+        let slot = self.draft.plugins.iter().find(|slot| slot.name() == Some(name))?;
+        Some(self.sources.files.get(slot.file).map_or("", |source| source.name.as_str()))
+    }
+
+    /// The routes that it declares.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.draft.routes.iter().filter_map(|slot| slot.item.as_ref().ok())
     }
 
     /// The names of one kind, in no order.

@@ -8,6 +8,7 @@ use super::rules;
 use crate::config::document::Issuer;
 use crate::config::place::{Finding, Place};
 use crate::config::problem::Code;
+use crate::config::stock::Stock;
 
 /// The names that a document may refer to.
 pub(super) struct Names<'a> {
@@ -19,6 +20,7 @@ pub(super) struct Names<'a> {
     pub(super) silent: HashSet<&'a str>,
     pub(super) plugins: Known<'a>,
     pub(super) built_ins: HashSet<&'a str>,
+    stock: &'a Stock,
 }
 
 /// The names of one section.
@@ -31,7 +33,7 @@ pub(super) struct Known<'a> {
 impl<'a> Names<'a> {
     /// The names of all items. Finds names that are no names, and names used twice. With `whole` unset, there may be
     /// items that could not be seen.
-    pub(super) fn collect(draft: &'a Draft, built_ins: &[&'a str], whole: bool, findings: &mut Findings) -> Self {
+    pub(super) fn collect(draft: &'a Draft, stock: &'a Stock, whole: bool, findings: &mut Findings) -> Self {
         unique("listeners", &draft.listeners, findings);
         unique("clients", &draft.clients, findings);
         unique("routes", &draft.routes, findings);
@@ -41,9 +43,11 @@ impl<'a> Names<'a> {
             opaque: issuers(draft, |issuer| !issuer.signs()),
             silent: issuers(draft, |issuer| issuer.introspection.is_none()),
             plugins: unique("plugins", &draft.plugins, findings),
-            built_ins: built_ins.iter().copied().collect(),
+            built_ins: stock.built_ins.iter().copied().collect(),
+            stock,
         };
-        names.plugins.names.extend(built_ins);
+        names.plugins.names.extend(&stock.built_ins);
+        names.plugins.names.extend(stock.uploaded.iter().flatten().map(String::as_str));
         for known in [&mut names.upstreams, &mut names.issuers, &mut names.plugins] {
             known.whole &= whole;
         }
@@ -58,10 +62,26 @@ fn issuers<'a>(draft: &'a Draft, which: fn(&Issuer) -> bool) -> HashSet<&'a str>
 
 /// Finds a reference to something that is not there.
 pub(super) fn expect(at: &Place<'_>, kind: &str, name: &str, known: &Known<'_>, findings: &mut Findings) {
+    expect_or_advise(at, kind, name, known, || None, findings);
+}
+
+/// Finds a use of a plugin that is not there.
+pub(super) fn expect_plugin(at: &Place<'_>, name: &str, names: &Names<'_>, findings: &mut Findings) {
+    expect_or_advise(at, "a plugin", name, &names.plugins, || Some(names.stock.advice(name)), findings);
+}
+
+fn expect_or_advise(
+    at: &Place<'_>,
+    kind: &str,
+    name: &str,
+    known: &Known<'_>,
+    advice: impl FnOnce() -> Option<String>,
+    findings: &mut Findings,
+) {
     if known.names.contains(name) || !known.whole {
         return;
     }
-    let hint = findings.suggest(name, known.names.iter().copied());
+    let hint = findings.suggest(name, known.names.iter().copied()).or_else(advice);
     let finding = Finding::new(at, Code::Reference, format!("{name:?}"), format!("the name of {kind}"));
     findings.add(finding.maybe_hint(hint));
 }

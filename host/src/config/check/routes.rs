@@ -62,7 +62,7 @@ fn review_destination(at: &Place<'_>, route: &Route, names: &Names<'_>, findings
         findings.add(Finding::new(&several, Code::Conflict, "upstreams beside upstream", "one of the two").on_key());
     }
     if let Some(component) = &route.component {
-        names::expect(&at.key("component"), "a plugin", component, &names.plugins, findings);
+        names::expect_plugin(&at.key("component"), component, names, findings);
     }
     traffic::review(at, route, names, findings);
     let leads_nowhere = route.upstream.is_none() && route.upstreams.is_empty() && route.redirect.is_none() && route.component.is_none();
@@ -120,7 +120,7 @@ fn review_chain(at: &Place<'_>, chain: &[Step], names: &Names<'_>, replaced: &Ha
     let mut seen = HashSet::new();
     for (index, step) in chain.iter().enumerate() {
         let item = at.index(index);
-        names::expect(&item.key("plugin"), "a plugin", &step.plugin, &names.plugins, findings);
+        names::expect_plugin(&item.key("plugin"), &step.plugin, names, findings);
         if let Some(name) = step.name.as_deref().filter(|name| !seen.insert(*name)) {
             let want = "a name of its own in the chain";
             findings.add(Finding::new(&item.key("name"), Code::DuplicateName, format!("{name:?}"), want));

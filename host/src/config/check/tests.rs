@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::source::{Source, Sources};
-use crate::config::{Code, Finding, KeyPath, Loaded, Problems, Reviewed, load_sources};
+use crate::config::{Code, Finding, KeyPath, Loaded, Problems, Reviewed, Stock, load_sources};
 
 const BUILT_INS: [&str; 5] = ["jwt", "oauth2-introspection", "rate-limit", "transform", "aggregate"];
 
@@ -43,9 +43,14 @@ routes:
     upstream: orders
 "#;
 
+/// What `gatehouse check` knows.
+fn stock() -> Stock {
+    Stock { built_ins: BUILT_INS.to_vec(), uploaded: None }
+}
+
 fn load_files(texts: &[&str]) -> Result<Loaded, Problems> {
     let files = texts.iter().enumerate().map(|(index, text)| Source::new(format!("{index}.yaml"), *text));
-    load_sources(Sources::new(files.collect(), "/etc/gatehouse"), &BUILT_INS)
+    load_sources(Sources::new(files.collect(), "/etc/gatehouse"), &stock())
 }
 
 // Each problem as its first line without the name of the file.
@@ -764,7 +769,7 @@ routes:
 
 fn review_files(texts: &[&str]) -> Reviewed {
     let files = texts.iter().enumerate().map(|(index, text)| Source::new(format!("{index}.yaml"), *text));
-    super::review(Sources::new(files.collect(), "/etc/gatehouse"), &Arc::default(), &BUILT_INS)
+    super::review(Sources::new(files.collect(), "/etc/gatehouse"), &Arc::default(), &stock())
 }
 
 #[test]
