@@ -153,7 +153,12 @@ fn refusal(status: StatusCode, problem: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let detail = problem["detail"].as_str().map_or_else(|| format!("the gateway answered {status}"), str::to_owned);
     let errors = problem["errors"].as_array().into_iter().flatten();
-    let lines = errors.map(|error| format!("\n  {}: got {}, want {}", text(&error["path"]), text(&error["got"]), text(&error["want"])));
+    let hint = |error: &Value| error["hint"].as_str().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+    let line = |error: &Value| {
+        let [path, got, want] = ["path", "got", "want"].map(|key| text(&error[key]));
+        format!("\n  {path}: got {got}, want {want}{}", hint(error))
+    };
+    let lines = errors.map(line);
     std::iter::once(detail).chain(lines).collect()
 }
 
