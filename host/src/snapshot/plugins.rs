@@ -351,6 +351,7 @@ fn only_uploaded(artifact: Arc<Artifact>, loader: &Loader) -> Result<Source, Ref
         limits: Arc::new(limits(&document::PluginLimits::default(), Limits::of(artifact.kind))),
         artifact,
         grants: Arc::new(grants),
+        env: None,
         on_error: OnError::Closed,
         previous: None,
         candidate: None,
