@@ -165,11 +165,11 @@ fn client(client: &Client) -> Value {
 
 /// Everything that a `gatehouse check` of the document would find, by the plugin's own paths.
 fn snapshot(document: &str, builder: &Builder) -> Result<Snapshot, Vec<String>> {
-    let built_ins: Vec<&str> = builtin::BUILTINS.iter().map(|(name, _)| *name).collect();
+    let stock = config::Stock { built_ins: builtin::BUILTINS.iter().map(|(name, _)| *name).collect(), uploaded: None };
     let folder = std::env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
     let sources = Sources::new(vec![config::Source::new("case", document)], folder);
     let said = |problems: Vec<config::Problem>| problems.iter().map(said).collect::<Vec<_>>();
-    let loaded = config::load_sources(sources, &built_ins).map_err(|problems| said(problems.into_iter().collect()))?;
+    let loaded = config::load_sources(sources, &stock).map_err(|problems| said(problems.into_iter().collect()))?;
     let findings = builder.review(&loaded);
     if !findings.is_empty() {
         return Err(said(loaded.sources.locate(findings)));
