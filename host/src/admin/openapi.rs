@@ -78,9 +78,23 @@ fn describe_one(operation: &Operation, problem: &Schema, generator: &mut SchemaG
         described["description"] = format!("Needs a token with the scope `{scope}`.").into();
     }
     if let Some((kind, schema)) = content {
-        described["requestBody"] = json!({"required": true, "content": {kind: {"schema": schema}}});
+        described["requestBody"] = json!({"required": true, "content": {kind: {"schema": body(operation, schema, generator)}}});
     }
     described
+}
+
+/// What a body has to be. Where the path names a resource, the body need not do so once more.
+fn body(operation: &Operation, schema: Schema, generator: &SchemaGenerator) -> Value {
+    let schema = schema.to_value();
+    let definition = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/components/schemas/"));
+    let Some(named) = definition.filter(|_| operation.path.ends_with("/{name}")).and_then(|name| generator.definitions().get(name)) else {
+        return schema;
+    };
+    let mut unnamed = named.clone();
+    if let Some(required) = unnamed["required"].as_array_mut() {
+        required.retain(|field| field != "name");
+    }
+    unnamed
 }
 
 fn errors(operation: &Operation, has_body: bool) -> Vec<StatusCode> {

@@ -215,7 +215,9 @@ fn sign(tokens: &BTreeMap<String, Token>) -> Result<BTreeMap<String, String>, Ve
 fn claims(token: &Token, now: u64) -> Map<String, Value> {
     let expires = if token.expired { now - 3_600 } else { now + 3_600 };
     let mut claims: Map<String, Value> = token.claims.clone().into_iter().collect();
-    let mut say = |name: &str, value: Value| drop(claims.entry(name).or_insert(value));
+    let mut say = |name: &str, value: Value| {
+        claims.entry(name).or_insert(value);
+    };
     say("iss", url(&token.issuer).into());
     say("sub", token.subject.as_str().into());
     say("iat", (now - 7_200).into());
