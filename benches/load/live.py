@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import tools  # noqa: E402
 from bench import free_ports  # noqa: E402
 from process import Process, wait_until  # noqa: E402
+from run import default_tools  # noqa: E402
 from tools import say  # noqa: E402
 
 TOKEN = "live-bench-token"
@@ -52,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("component", type=Path, nargs="?", help="the component to upload, of about 1 MB; without one only changes are measured")
     parser.add_argument("--gatehouse", metavar="PATH", help="measure this binary instead of building one")
     parser.add_argument("--origin", metavar="PATH", help="use this bench-origin instead of building one")
-    parser.add_argument("--tools", metavar="FOLDER", type=Path, default=Path("target/bench-load"), help="where oha is kept")
+    parser.add_argument("--tools", metavar="FOLDER", type=Path, default=default_tools(), help="where oha is kept")
     parser.add_argument("--quick", action="store_true", help="few and short rounds")
     return parser.parse_args()
 
@@ -126,9 +127,16 @@ class Site:
 
 def many(routes: int, clients: int) -> dict:
     """What the store holds: routes on a hundred hosts, and clients with a key each."""
-    route = lambda n: {"name": f"route-{n}", "hosts": [f"h{n % 100}.example"], "match": [{"path": {"prefix": f"/r{n}"}}], "upstream": "origin"}
-    client = lambda n: {"name": f"client-{n}", "keys": [{"sha256": f"{n:064x}"}]}
     return {"routes": [route(n) for n in range(routes)], "clients": [client(n) for n in range(clients)]}
+
+
+def route(n: int) -> dict:
+    match = [{"path": {"prefix": f"/r{n}"}}]
+    return {"name": f"route-{n}", "hosts": [f"h{n % 100}.example"], "match": match, "upstream": "origin"}
+
+
+def client(n: int) -> dict:
+    return {"name": f"client-{n}", "keys": [{"sha256": f"{n:064x}"}]}
 
 
 def uploads(site: Site, component: Path, rounds: int) -> None:
